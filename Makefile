@@ -1,0 +1,80 @@
+# What people type. Meson does the building; this file knows the order of things.
+
+BUILD := build
+ASAN  := build-asan
+FUZZ  := build-fuzz
+
+PREFIX ?= /usr/local
+PYTHON := .venv/bin/python
+# Loads that end: how long each fuzz target runs, in seconds.
+FUZZ_SECONDS ?= 60
+
+.PHONY: all deps build demo test unit python e2e sanitizers lint format fuzz bench install clean help
+
+all: build
+
+help:
+	@echo 'make demo      Yao Bank with real Envoys, start to end (KEEP=1 leaves it up)'
+	@echo 'make test      every test'
+	@echo 'make           build to $(BUILD)/bin'
+	@echo 'make lint      formatting, analyzers'
+	@echo 'make fuzz      each fuzz target for FUZZ_SECONDS=$(FUZZ_SECONDS)'
+	@echo 'make bench     speed and memory'
+	@echo 'make install   DESTDIR= PREFIX=$(PREFIX)'
+	@echo 'make clean     forget what was built'
+
+deps:
+	@scripts/install-deps.sh
+
+$(BUILD)/build.ninja:
+	meson setup $(BUILD) --prefix $(PREFIX)
+
+$(ASAN)/build.ninja:
+	meson setup $(ASAN) -Db_sanitize=address,undefined -Db_lundef=false -Dbuildtype=debug -Doptimization=1
+
+$(FUZZ)/build.ninja:
+	CC=clang-14 meson setup $(FUZZ) -Dfuzzing=true -Db_sanitize=address,undefined -Db_lundef=false
+
+build: deps $(BUILD)/build.ninja
+	@ninja -C $(BUILD) --quiet
+
+demo: build
+	@$(PYTHON) demo/yaobank.py
+
+test: unit sanitizers python e2e
+	@echo 'All tests passed.'
+
+unit: build
+	meson test -C $(BUILD) --print-errorlogs
+
+# The same unit tests with AddressSanitizer, LeakSanitizer and UndefinedBehaviorSanitizer.
+sanitizers: deps $(ASAN)/build.ninja
+	@ninja -C $(ASAN) --quiet
+	meson test -C $(ASAN) --print-errorlogs
+
+# The tests in Python drive the sanitizer build: what they reach is watched while they look at answers.
+python: sanitizers
+	DIKAST_BUILD=$(ASAN) $(PYTHON) -m pytest -q tests/py
+
+e2e: build
+	$(PYTHON) -m pytest -q tests/e2e
+
+lint: deps $(BUILD)/build.ninja
+	scripts/lint.sh $(BUILD)
+
+format:
+	clang-format-14 -i $$(git ls-files 'src/*.[ch]' 'tests/*.[ch]' 'bench/*.[ch]')
+
+fuzz: deps $(FUZZ)/build.ninja
+	@ninja -C $(FUZZ) --quiet
+	scripts/fuzz.sh $(FUZZ) $(FUZZ_SECONDS)
+
+bench: build
+	$(PYTHON) bench/run.py
+
+install: $(BUILD)/build.ninja
+	meson configure $(BUILD) --prefix $(PREFIX)
+	DESTDIR='$(DESTDIR)' meson install -C $(BUILD)
+
+clean:
+	rm -rf $(BUILD) $(ASAN) $(FUZZ)

@@ -1,0 +1,157 @@
+#include "authz/check_service.h"
+
+#include <stdlib.h>
+
+#include "authz/check_request.h"
+#include "authz/check_response.h"
+#include "authz/interpreter.h"
+#include "base/log.h"
+
+struct check_service {
+    struct loop *loop;
+    const struct identity_domains *believed;
+    struct authz_snapshot *snapshot;
+    /* Used again for each request, so that serving allocates nothing. */
+    struct authz_request request;
+    struct buf response;
+    /* The log's budget for this second. */
+    struct loop_timer second;
+    unsigned lines_left;
+    unsigned left_out;
+};
+
+static void on_second(void *ctx)
+{
+    struct check_service *service = ctx;
+    service->lines_left = CHECK_LOG_LINES;
+    if (service->left_out > 0)
+        log_event(LOG_INFO, "Left out lines about requests", LOG_INT("count", service->left_out));
+    service->left_out = 0;
+}
+
+/* Whether one more line about a request may be logged now. */
+static bool take_line(struct check_service *service)
+{
+    if (!log_enabled(LOG_INFO))
+        return false;
+    if (service->lines_left == CHECK_LOG_LINES)
+        loop_arm(service->loop, &service->second, 1000);
+    if (service->lines_left == 0) {
+        service->left_out++;
+        return false;
+    }
+    service->lines_left--;
+    return true;
+}
+
+/* A snapshot of nothing: not in sync, so it refuses. */
+static struct authz_snapshot *empty_snapshot(void)
+{
+    struct authz_snapshot *snapshot = mem_zalloc(sizeof(*snapshot));
+    snapshot->references = 1;
+    return snapshot;
+}
+
+struct check_service *check_service_new(struct loop *loop, const struct identity_domains *believed)
+{
+    struct check_service *service = mem_zalloc(sizeof(*service));
+    service->loop = loop;
+    service->believed = believed;
+    service->snapshot = empty_snapshot();
+    service->second = (struct loop_timer){.callback = on_second, .ctx = service};
+    service->lines_left = CHECK_LOG_LINES;
+    return service;
+}
+
+void check_service_free(struct check_service *service)
+{
+    if (service == NULL)
+        return;
+    loop_disarm(service->loop, &service->second);
+    authz_snapshot_unref(service->snapshot);
+    authz_request_free(&service->request);
+    buf_free(&service->response);
+    free(service);
+}
+
+void check_service_set_snapshot(struct check_service *service, struct authz_snapshot *snapshot)
+{
+    authz_snapshot_unref(service->snapshot);
+    service->snapshot = snapshot;
+}
+
+bool check_service_is_ready(const struct check_service *service)
+{
+    return service->snapshot->in_sync;
+}
+
+/* The path as it was compared; one that has no normal form is not shown, since its query cannot be told apart for sure. */
+static struct str shown_path(const struct authz_request *request)
+{
+    if (!request->has_http)
+        return STR("");
+    return request->path_state == AUTHZ_PATH_NORMAL ? request->normal_path
+                                                    : STR("(not normalisable)");
+}
+
+static void log_request(struct check_service *service, const char *message,
+                        const struct authz_verdict *verdict, struct str reason)
+{
+    const struct authz_request *request = &service->request;
+    CLEANUP_BUF struct buf policy = {0};
+    if (!take_line(service))
+        return;
+    if (verdict->policy != NULL)
+        authz_policy_id_format(&policy, verdict->policy);
+    struct ip_text source = ip_format_addr(&request->source.addr);
+    struct log_field fields[] = {
+        LOG_STR("reason", reason),
+        LOG_STR("tier", verdict->tier),
+        LOG_STR("policy", buf_str(&policy)),
+        LOG_INT("rule", verdict->rule),
+        LOG_STR("peer", request->source.principal),
+        LOG_C("source", source.text),
+        LOG_INT("port", request->destination.port),
+        LOG_STR("method", request->method),
+        LOG_STR("path", shown_path(request)),
+    };
+    log_fields(LOG_INFO, message, fields, sizeof(fields) / sizeof(fields[0]));
+}
+
+static void on_log_rule(void *ctx, struct str tier, const struct psync_policy_id *policy, int rule)
+{
+    struct authz_verdict matched = {.tier = tier, .policy = policy, .rule = rule};
+    log_request(ctx, "Request matched a log rule", &matched, STR("log"));
+}
+
+/* Decodes and judges; false if the bytes are no CheckRequest. */
+static bool judge(struct check_service *service, struct str message, struct authz_verdict *verdict)
+{
+    struct authz_observer observer = {on_log_rule, service};
+    enum check_decode_result result = check_request_decode(message, &service->request);
+    if (result == CHECK_UNDECODABLE)
+        return false;
+    authz_request_prepare(&service->request, service->believed);
+    if (result == CHECK_TOO_MANY_LABELS)
+        *verdict = (struct authz_verdict){
+            .code = AUTHZ_INVALID_ARGUMENT, .reason = AUTHZ_TOO_MANY_LABELS, .rule = -1};
+    else
+        *verdict = authz_interpret(service->snapshot, &service->request, &observer);
+    return true;
+}
+
+void check_service_handle(void *ctx, struct grpc_call *call, struct str message)
+{
+    struct check_service *service = ctx;
+    struct authz_verdict verdict;
+    if (!judge(service, message, &verdict)) {
+        grpc_call_finish(call, GRPC_INVALID_ARGUMENT, STR("the message is not a CheckRequest"));
+        return;
+    }
+    if (verdict.code != AUTHZ_OK)
+        log_request(service, "Denied request", &verdict, authz_reason_name(verdict.reason));
+    service->response.len = 0;
+    check_response_encode(&service->response, &verdict);
+    grpc_call_send(call, buf_str(&service->response));
+    grpc_call_finish(call, GRPC_OK, STR(""));
+}

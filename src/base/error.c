@@ -1,0 +1,37 @@
+#include "base/error.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+bool error_set(struct error *err, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    vsnprintf(err->text, sizeof(err->text), format, args);
+    va_end(args);
+    return false;
+}
+
+/* Appends as much as there is room for. */
+static void append(struct error *err, const char *text)
+{
+    size_t used = strlen(err->text);
+    size_t len = strlen(text);
+    if (len > sizeof(err->text) - 1 - used)
+        len = sizeof(err->text) - 1 - used;
+    memcpy(err->text + used, text, len);
+    err->text[used + len] = '\0';
+}
+
+bool error_prefix(struct error *err, const char *format, ...)
+{
+    struct error old = *err;
+    va_list args;
+    va_start(args, format);
+    vsnprintf(err->text, sizeof(err->text), format, args);
+    va_end(args);
+    append(err, ": ");
+    append(err, old.text);
+    return false;
+}

@@ -1,0 +1,129 @@
+#include "base/log.h"
+
+#include <stdio.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+
+enum { VALUE_LIMIT = 1024 };
+
+static enum log_level least_level = LOG_INFO;
+static enum log_format line_format = LOG_LOGFMT;
+
+static const char *const level_names[] = {"debug", "info", "warning", "error"};
+
+void log_set_level(enum log_level least)
+{
+    least_level = least;
+}
+
+void log_set_format(enum log_format format)
+{
+    line_format = format;
+}
+
+bool log_parse_level(struct str word, enum log_level *level)
+{
+    for (int i = LOG_DEBUG; i <= LOG_ERROR; i++) {
+        if (str_eq_nocase(word, str_from_c(level_names[i]))) {
+            *level = (enum log_level)i;
+            return true;
+        }
+    }
+    if (str_eq_nocase(word, STR("warn"))) {
+        *level = LOG_WARNING;
+        return true;
+    }
+    return false;
+}
+
+bool log_enabled(enum log_level level)
+{
+    return level >= least_level;
+}
+
+/* A value without quotes must not hold anything that a reader of logfmt splits at. */
+static bool is_plain_word(struct str s)
+{
+    for (size_t i = 0; i < s.len; i++) {
+        char c = s.ptr[i];
+        if (c <= ' ' || c >= 0x7f || c == '"' || c == '=' || c == '\\')
+            return false;
+    }
+    return s.len > 0;
+}
+
+/* JSON's escapes serve for both formats. Bytes outside of ASCII are escaped one by one: they need not be
+ * UTF-8, and a terminal must not be made to interpret them. */
+static void append_quoted(struct buf *line, struct str s)
+{
+    struct str shown = str_head(s, VALUE_LIMIT);
+    buf_append_byte(line, '"');
+    for (size_t i = 0; i < shown.len; i++) {
+        unsigned char c = (unsigned char)shown.ptr[i];
+        if (c == '"' || c == '\\') {
+            buf_append_byte(line, '\\');
+            buf_append_byte(line, (char)c);
+        } else if (c < 0x20 || c >= 0x7f) {
+            buf_printf(line, "\\u%04x", c);
+        } else {
+            buf_append_byte(line, (char)c);
+        }
+    }
+    if (shown.len < s.len)
+        buf_append_str(line, STR("..."));
+    buf_append_byte(line, '"');
+}
+
+static void append_field(struct buf *line, struct log_field field)
+{
+    if (line_format == LOG_JSON) {
+        buf_printf(line, "%s\"%s\":", line->len > 1 ? "," : "", field.key);
+    } else {
+        buf_printf(line, "%s%s=", line->len > 0 ? " " : "", field.key);
+    }
+    if (field.is_number)
+        buf_printf(line, "%lld", (long long)field.number);
+    else if (line_format == LOG_LOGFMT && is_plain_word(field.value) &&
+             field.value.len <= VALUE_LIMIT)
+        buf_append_str(line, field.value);
+    else
+        append_quoted(line, field.value);
+}
+
+static struct log_field now_field(char text[static 64])
+{
+    struct timespec now;
+    struct tm utc;
+    clock_gettime(CLOCK_REALTIME, &now);
+    gmtime_r(&now.tv_sec, &utc);
+    size_t used = strftime(text, 32, "%Y-%m-%dT%H:%M:%S", &utc);
+    snprintf(text + used, 64 - used, ".%03ldZ", now.tv_nsec / 1000000);
+    return LOG_C("time", text);
+}
+
+void log_fields(enum log_level level, const char *message, const struct log_field *fields,
+                size_t count)
+{
+    if (!log_enabled(level))
+        return;
+    char time_text[64];
+    struct buf line = {0};
+    if (line_format == LOG_JSON)
+        buf_append_byte(&line, '{');
+    append_field(&line, now_field(time_text));
+    append_field(&line, LOG_C("level", level_names[level]));
+    append_field(&line, LOG_C("msg", message));
+    for (size_t i = 0; i < count; i++)
+        append_field(&line, fields[i]);
+    buf_append_str(&line, line_format == LOG_JSON ? STR("}\n") : STR("\n"));
+    ssize_t ignored = write(STDERR_FILENO, line.data, line.len);
+    (void)ignored; /* there is no second place to complain to */
+    buf_free(&line);
+}
+
+void log_message(enum log_level level, const char *message)
+{
+    log_fields(level, message, NULL, 0);
+}

@@ -1,0 +1,52 @@
+/* The log: one line an event, to standard error.
+ *
+ *     log_event(LOG_INFO, "Denied request", LOG_STR("reason", reason), LOG_INT("rule", 3));
+ *
+ * prints, as logfmt or as JSON (log_set_format):
+ *
+ *     time=2026-01-02T03:04:05.678Z level=info msg="Denied request" reason=denied_by_rule rule=3
+ *
+ * Values may come from outside: they are escaped, so that no value can begin a line or forge a field,
+ * and cut at 1 KiB. Header values, query strings, bodies and credentials are never passed in.
+ *
+ * Threads: any may log; a line is written with one write(2). The level and the format are set once at
+ * the start; they are the only globals of the program.
+ */
+#ifndef BASE_LOG_H
+#define BASE_LOG_H
+
+#include "base/str.h"
+
+enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARNING, LOG_ERROR };
+enum log_format { LOG_LOGFMT, LOG_JSON };
+
+struct log_field {
+    const char *key;  /* a plain word */
+    struct str value; /* used if is_number is false */
+    int64_t number;
+    bool is_number;
+};
+
+#define LOG_STR(key, value) ((struct log_field){(key), (value), 0, false})
+#define LOG_C(key, text)    ((struct log_field){(key), str_from_c(text), 0, false})
+#define LOG_INT(key, n)     ((struct log_field){(key), {NULL, 0}, (int64_t)(n), true})
+
+void log_set_level(enum log_level least);
+void log_set_format(enum log_format format);
+
+/* "debug", "info", "warning" ("warn"), "error", any case. False for another word. */
+bool log_parse_level(struct str word, enum log_level *level);
+
+bool log_enabled(enum log_level level);
+
+void log_fields(enum log_level level, const char *message, const struct log_field *fields,
+                size_t count);
+
+#define log_event(level, message, ...)                                                             \
+    log_fields((level), (message), (const struct log_field[]){__VA_ARGS__},                        \
+               sizeof((const struct log_field[]){__VA_ARGS__}) / sizeof(struct log_field))
+
+/* An event without fields. */
+void log_message(enum log_level level, const char *message);
+
+#endif

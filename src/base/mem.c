@@ -1,0 +1,190 @@
+#include "base/mem.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static void *check(void *ptr)
+{
+    if (ptr == NULL) {
+        static const char message[] = "out of memory\n";
+        ssize_t ignored = write(STDERR_FILENO, message, sizeof(message) - 1);
+        (void)ignored;
+        abort();
+    }
+    return ptr;
+}
+
+void *mem_alloc(size_t size)
+{
+    return check(malloc(size > 0 ? size : 1));
+}
+
+void *mem_zalloc(size_t size)
+{
+    return check(calloc(1, size > 0 ? size : 1));
+}
+
+void *mem_realloc(void *ptr, size_t size)
+{
+    return check(realloc(ptr, size > 0 ? size : 1));
+}
+
+void *mem_realloc_array(void *ptr, size_t count, size_t size)
+{
+    return check(reallocarray(ptr, count > 0 ? count : 1, size));
+}
+
+char *mem_strndup(struct str s)
+{
+    char *copy = mem_alloc(s.len + 1);
+    if (s.len > 0)
+        memcpy(copy, s.ptr, s.len);
+    copy[s.len] = '\0';
+    return copy;
+}
+
+char *buf_reserve(struct buf *b, size_t len)
+{
+    if (b->capacity - b->len < len) {
+        size_t capacity = b->capacity > 0 ? b->capacity : 64;
+        while (capacity - b->len < len)
+            capacity *= 2;
+        b->data = mem_realloc(b->data, capacity);
+        b->capacity = capacity;
+    }
+    return b->data + b->len;
+}
+
+void buf_append(struct buf *b, const void *data, size_t len)
+{
+    if (len == 0)
+        return;
+    memcpy(buf_reserve(b, len), data, len);
+    b->len += len;
+}
+
+void buf_append_str(struct buf *b, struct str s)
+{
+    buf_append(b, s.ptr, s.len);
+}
+
+void buf_append_byte(struct buf *b, char byte)
+{
+    *buf_reserve(b, 1) = byte;
+    b->len++;
+}
+
+void buf_vprintf(struct buf *b, const char *format, va_list args)
+{
+    va_list again;
+    va_copy(again, args);
+    int len = vsnprintf(NULL, 0, format, args);
+    if (len > 0) {
+        char *place = buf_reserve(b, (size_t)len + 1);
+        vsnprintf(place, (size_t)len + 1, format, again);
+        b->len += (size_t)len;
+    }
+    va_end(again);
+}
+
+void buf_printf(struct buf *b, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    buf_vprintf(b, format, args);
+    va_end(args);
+}
+
+void buf_free(struct buf *b)
+{
+    free(b->data);
+    *b = (struct buf){0};
+}
+
+/* Small chunks first, so that an arena of a few strings stays small; what is larger than a chunk gets
+ * one of its own. */
+enum { ARENA_FIRST = 1024, ARENA_LARGEST = 64 * 1024 };
+
+struct arena_chunk {
+    struct arena_chunk *next;
+    size_t size; /* bytes of data */
+    size_t used;
+    _Alignas(max_align_t) char data[];
+};
+
+void *arena_alloc(struct arena *a, size_t size)
+{
+    const size_t align = _Alignof(max_align_t);
+    if (size > SIZE_MAX - align)
+        check(NULL);
+    size = (size + align - 1) / align * align;
+    struct arena_chunk *chunk = a->chunks;
+    if (chunk == NULL || chunk->size - chunk->used < size) {
+        size_t wanted = chunk != NULL ? chunk->size * 2 : ARENA_FIRST;
+        if (wanted > ARENA_LARGEST)
+            wanted = ARENA_LARGEST;
+        if (wanted < size)
+            wanted = size;
+        chunk = mem_alloc(sizeof(*chunk) + wanted);
+        *chunk = (struct arena_chunk){.next = a->chunks, .size = wanted};
+        a->chunks = chunk;
+    }
+    void *place = chunk->data + chunk->used;
+    chunk->used += size;
+    return memset(place, 0, size);
+}
+
+void *arena_array(struct arena *a, size_t count, size_t size)
+{
+    size_t total;
+    if (__builtin_mul_overflow(count, size, &total))
+        check(NULL);
+    return arena_alloc(a, total);
+}
+
+struct str arena_copy(struct arena *a, struct str s)
+{
+    char *place = arena_alloc(a, s.len + 1);
+    if (s.len > 0)
+        memcpy(place, s.ptr, s.len);
+    return str_make(place, s.len);
+}
+
+struct str arena_printf(struct arena *a, const char *format, ...)
+{
+    va_list args, again;
+    va_start(args, format);
+    va_copy(again, args);
+    int len = vsnprintf(NULL, 0, format, args);
+    size_t size = len > 0 ? (size_t)len : 0;
+    char *place = arena_alloc(a, size + 1);
+    vsnprintf(place, size + 1, format, again);
+    va_end(again);
+    va_end(args);
+    return str_make(place, size);
+}
+
+void arena_free(struct arena *a)
+{
+    struct arena_chunk *chunk = a->chunks;
+    while (chunk != NULL) {
+        struct arena_chunk *next = chunk->next;
+        free(chunk);
+        chunk = next;
+    }
+    a->chunks = NULL;
+}
+
+void mem_cleanup_free(void *ptr)
+{
+    free(*(void **)ptr);
+}
+
+// NOLINTNEXTLINE(readability-non-const-parameter): the attribute wants it so
+void mem_cleanup_close(int *fd)
+{
+    if (*fd >= 0)
+        close(*fd);
+}

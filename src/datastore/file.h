@@ -1,0 +1,27 @@
+/* One file of a directory: read, decoded, its problems reported.
+ */
+#ifndef DATASTORE_FILE_H
+#define DATASTORE_FILE_H
+
+#include "base/error.h"
+#include "model/resource.h"
+
+/* A file larger than this is refused: it is surely not policy. */
+enum { FILE_LIMIT = 1 << 30 };
+
+struct file_contents {
+    struct model_resource **resources; /* the caller frees or passes on each, then the array */
+    size_t count;
+    /* Some part of the text could not be read at all, so nobody knows which resources it holds. */
+    bool is_partial;
+};
+
+/* Whether a name is one of a data file: .yaml, .yml, .json, not hidden. */
+bool file_is_data(const char *name);
+
+/* Reads `name` in the folder `directory_fd`, and reports what is wrong in it to the log, each thing with file and line. False:
+ * the file itself cannot be read (*gone: because it is not there). */
+bool file_read(int directory_fd, const char *name, struct file_contents *contents, bool *gone,
+               struct error *err);
+
+#endif

@@ -1,0 +1,46 @@
+/* From a document to resources, strictly, with every problem named by line and field.
+ *
+ * Accepted: the kinds of enum model_kind in their API versions (v1, networking.k8s.io/v1, projectcalico.org/v3,
+ * crd.projectcalico.org/v1) and lists of them (`kind: List`, `kind: PodList`, …).
+ *
+ * Problems:
+ *   - errors make the resource `broken` (if its kind and name could be read; else nothing comes of it);
+ *   - warnings leave it in force: an unknown field, an http part on a rule that does not Allow, bits behind a prefix,
+ *     a kind of which nothing is taken (once a document).
+ * Of one document at most 1000 problems are told.
+ *
+ * Names: Calico's policies of the default tier lose a leading "default." (older upstream stored it so). The TIER. of a
+ * name in another tier is part of the name, as it is to upstream's users: without it the policies `x` of two tiers
+ * would have one key. Of a resource stored as a CRD, the name of a policy and the labels that upstream put aside in
+ * the annotation projectcalico.org/metadata are taken from there.
+ *
+ * Where upstream checks a resource twice, in calicoctl and in the schema of the newest API server, the limits on
+ * sizes that only the latter has (selectors of 1024 bytes, 1024 rules, 256 nets, …) are not applied.
+ * Of Kubernetes' own objects other than NetworkPolicy only the fields that count are looked at; the rest of their large
+ * schemas is skipped without a word.
+ *
+ * Nothing that is returned points into the document.
+ */
+#ifndef MODEL_DECODE_H
+#define MODEL_DECODE_H
+
+#include "model/doc.h"
+#include "model/resource.h"
+
+struct model_problem {
+    unsigned line; /* in the file */
+    bool warning;
+    /* "NetworkPolicy default/web: spec.ingress[0].source.nets[1]: \"10.0.0.0/33\" is not a CIDR (like 10.0.0.0/8)" */
+    struct str message;
+};
+
+struct model_decoded {
+    struct model_resource **resources; /* the caller frees each; the array is in the arena */
+    size_t count;
+    struct model_problem *problems; /* in the arena, in the order of lines */
+    size_t problem_count;
+};
+
+struct model_decoded model_decode(struct arena *arena, const struct doc_node *document);
+
+#endif

@@ -1,0 +1,327 @@
+#include "model/decode_values.h"
+
+#include <stdlib.h>
+
+static bool is_lower_or_digit(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
+}
+
+static bool is_letter_or_digit(char c)
+{
+    return is_lower_or_digit(c) || (c >= 'A' && c <= 'Z');
+}
+
+/* A label of a name, of any length. */
+static bool is_dns_label(struct str text)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        bool inside = i > 0 && i + 1 < text.len;
+        if (!is_lower_or_digit(text.ptr[i]) && !(inside && text.ptr[i] == '-'))
+            return false;
+    }
+    return text.len > 0;
+}
+
+bool name_is_label(struct str name)
+{
+    return name.len <= 63 && is_dns_label(name);
+}
+
+bool name_is_subdomain(struct str name)
+{
+    if (name.len == 0 || name.len > 253)
+        return false;
+    struct str label;
+    bool more;
+    do {
+        more = str_cut(name, '.', &label, &name);
+        if (!is_dns_label(label))
+            return false;
+    } while (more);
+    return true;
+}
+
+bool label_value_is_valid(struct str value)
+{
+    for (size_t i = 0; i < value.len; i++) {
+        char c = value.ptr[i];
+        bool inside = i > 0 && i + 1 < value.len;
+        if (!is_letter_or_digit(c) && !(inside && (c == '-' || c == '_' || c == '.')))
+            return false;
+    }
+    return value.len <= 63;
+}
+
+bool label_key_is_valid(struct str key)
+{
+    struct str prefix, name;
+    if (!str_cut(key, '/', &prefix, &name))
+        return key.len > 0 && label_value_is_valid(key);
+    return name_is_subdomain(prefix) && name.len > 0 && label_value_is_valid(name);
+}
+
+bool value_subdomain(struct decoder *d, const struct field *f, struct str *name)
+{
+    if (!field_string(d, f, name))
+        return false;
+    if (name_is_subdomain(*name))
+        return true;
+    decode_error(
+        d, f,
+        "%s is not a name (lower-case letters, digits, - and ., beginning and ending with a "
+        "letter or digit, at most 253 bytes)",
+        quote(*name).text);
+    return false;
+}
+
+static int compare_labels(const void *a, const void *b)
+{
+    const struct model_label *left = a, *right = b;
+    return str_cmp(left->key, right->key);
+}
+
+void labels_sort(struct model_labels *labels)
+{
+    if (labels->count > 0)
+        qsort(labels->items, labels->count, sizeof(*labels->items), compare_labels);
+}
+
+void labels_put(struct model_labels *labels, struct str key, struct str value)
+{
+    size_t i = 0;
+    while (i < labels->count && !str_eq(labels->items[i].key, key))
+        i++;
+    labels->items[i] = (struct model_label){key, value};
+    if (i == labels->count)
+        labels->count++;
+}
+
+static void check_label(struct decoder *d, const struct field *f, const struct model_label *label)
+{
+    if (!label_key_is_valid(label->key))
+        decode_error(d, f, "%s is not a label key ([PREFIX/]NAME, like app or example.com/app)",
+                     quote(label->key).text);
+    if (!label_value_is_valid(label->value))
+        decode_error(
+            d, f,
+            "%s is not a label value (at most 63 letters, digits, -, _ and ., beginning and "
+            "ending with a letter or digit)",
+            quote(label->value).text);
+}
+
+static void check_annotation(struct decoder *d, const struct field *f,
+                             const struct model_label *annotation)
+{
+    if (!label_key_is_valid(annotation->key))
+        decode_error(d, f, "%s is not an annotation key ([PREFIX/]NAME)",
+                     quote(annotation->key).text);
+}
+
+typedef void pair_check(struct decoder *d, const struct field *f, const struct model_label *pair);
+
+static void read_pairs(struct decoder *d, const struct field *f, size_t room, pair_check *check,
+                       struct model_labels *out)
+{
+    struct arena *arena = &d->resource->arena;
+    size_t count = field_map(d, f) ? f->node->count : 0;
+    *out = (struct model_labels){arena_array(arena, count + room, sizeof(*out->items)), 0};
+    for (size_t i = 0; i < count; i++) {
+        struct field member = field_member(f, i);
+        struct model_label pair = {.key = arena_copy(arena, member.name)};
+        if (!field_require(d, &member) || !field_string(d, &member, &pair.value))
+            continue;
+        check(d, &member, &pair);
+        out->items[out->count++] = pair;
+    }
+    labels_sort(out);
+}
+
+void value_labels(struct decoder *d, const struct field *f, size_t room, struct model_labels *out)
+{
+    read_pairs(d, f, room, check_label, out);
+}
+
+void value_annotations(struct decoder *d, const struct field *f, struct model_labels *out)
+{
+    read_pairs(d, f, 0, check_annotation, out);
+}
+
+struct model_strings value_names(struct decoder *d, const struct field *f)
+{
+    size_t count = field_list(d, f);
+    struct model_strings out = {arena_array(&d->resource->arena, count, sizeof(*out.items)), 0};
+    for (size_t i = 0; i < count; i++) {
+        struct field item = field_item(f, i);
+        struct str name;
+        if (value_subdomain(d, &item, &name))
+            out.items[out.count++] = name;
+    }
+    return out;
+}
+
+static bool uses_global(const struct selector *s)
+{
+    for (size_t i = 0; i < s->operand_count; i++) {
+        if (uses_global(s->operands[i]))
+            return true;
+    }
+    return s->op == SELECTOR_GLOBAL;
+}
+
+void value_selector(struct decoder *d, const struct field *f, bool allow_global,
+                    struct model_selector *out)
+{
+    struct str text;
+    struct error error;
+    if (!field_string(d, f, &text))
+        return;
+    out->text = text;
+    const struct selector *parsed = selector_parse(&d->resource->arena, text, NULL, &error);
+    if (parsed == NULL) {
+        decode_error(d, f, "%s", error.text);
+        return;
+    }
+    if (parsed->is_empty)
+        return;
+    if (uses_global(parsed) && !(allow_global && parsed->op == SELECTOR_GLOBAL)) {
+        decode_error(
+            d, f, "%s: global() can stand only in the namespaceSelector of a rule, and only alone",
+            quote(text).text);
+        return;
+    }
+    out->parsed = parsed;
+}
+
+static bool read_net(struct decoder *d, const struct field *f, bool allow_addr, bool warn_bits,
+                     struct ip_net *net)
+{
+    struct str text, address, length;
+    if (!field_string(d, f, &text))
+        return false;
+    if (!(allow_addr ? ip_parse_net_or_addr(text, net) : ip_parse_net(text, net))) {
+        decode_error(d, f, "%s is not a CIDR (expected like 10.0.0.0/8 or 2001:db8::/32)",
+                     quote(text).text);
+        return false;
+    }
+    struct ip_addr addr;
+    if (warn_bits && str_cut(text, '/', &address, &length) && ip_parse_addr(address, &addr) &&
+        !ip_addr_eq(&addr, &net->addr))
+        decode_warning(d, f, "%s has bits set behind its prefix; taken as %s", quote(text).text,
+                       ip_format_net(net).text);
+    return true;
+}
+
+void value_nets(struct decoder *d, const struct field *f, bool allow_addr, bool warn_bits,
+                struct model_nets *out)
+{
+    size_t count = field_list(d, f);
+    out->items = arena_array(&d->resource->arena, count, sizeof(*out->items));
+    for (size_t i = 0; i < count; i++) {
+        struct field item = field_item(f, i);
+        if (read_net(d, &item, allow_addr, warn_bits, &out->items[out->count]))
+            out->count++;
+    }
+}
+
+static const struct str protocol_names[] = {STR_INIT("TCP"),    STR_INIT("UDP"),
+                                            STR_INIT("SCTP"),   STR_INIT("ICMP"),
+                                            STR_INIT("ICMPv6"), STR_INIT("UDPLite")};
+static const struct str wire_names[] = {STR_INIT("tcp"),  STR_INIT("udp"),    STR_INIT("sctp"),
+                                        STR_INIT("icmp"), STR_INIT("icmpv6"), STR_INIT("udplite")};
+
+static void set_protocol(struct model_protocol *out, size_t index)
+{
+    *out = (struct model_protocol){.present = true,
+                                   .name = wire_names[index],
+                                   .number = (uint8_t)ip_protocol_number(wire_names[index])};
+}
+
+bool value_protocol(struct decoder *d, const struct field *f, struct model_protocol *out)
+{
+    int64_t number = 0;
+    uint64_t quoted_number;
+    size_t index;
+    if (!field_is_set(f))
+        return false;
+    /* "6" in quotes is the number too, as upstream reads it. */
+    if (f->node->type == DOC_STRING && str_parse_uint(f->node->text, 255, &quoted_number) &&
+        quoted_number > 0)
+        number = (int64_t)quoted_number;
+    else if (f->node->type == DOC_INT && !field_int(d, f, 1, 255, &number))
+        return false;
+    if (number != 0) {
+        *out = (struct model_protocol){.present = true, .number = (uint8_t)number};
+        return true;
+    }
+    if (!field_enum(d, f, FIELD_NAMES(protocol_names), &index))
+        return false;
+    set_protocol(out, index);
+    return true;
+}
+
+bool protocol_has_ports(uint8_t protocol)
+{
+    return protocol == 6 || protocol == 17 || protocol == 132;
+}
+
+bool value_port_protocol(struct decoder *d, const struct field *f, struct model_protocol *out)
+{
+    size_t index;
+    if (!field_enum(d, f, (struct field_names){protocol_names, 3}, &index))
+        return false;
+    set_protocol(out, index);
+    return true;
+}
+
+bool port_name_is_valid(struct str name)
+{
+    bool letter = false;
+    if (name.len > 15 || !is_dns_label(name) || str_contains(name, STR("--")))
+        return false;
+    for (size_t i = 0; i < name.len; i++)
+        letter = letter || (name.ptr[i] >= 'a' && name.ptr[i] <= 'z');
+    return letter;
+}
+
+/* "80", "80:90". */
+static bool parse_range(struct str text, bool allow_range, struct model_port *out)
+{
+    struct str head, rest;
+    uint64_t first, last;
+    bool range = str_cut(text, ':', &head, &rest);
+    if ((range && !allow_range) || !str_parse_uint(head, 65535, &first) || first == 0)
+        return false;
+    last = first;
+    if (range && (!str_parse_uint(rest, 65535, &last) || last < first))
+        return false;
+    *out = (struct model_port){.first = (uint16_t)first, .last = (uint16_t)last};
+    return true;
+}
+
+bool value_port(struct decoder *d, const struct field *f, bool allow_range, struct model_port *out)
+{
+    int64_t number;
+    struct str text;
+    if (!field_is_set(f))
+        return false;
+    if (f->node->type == DOC_INT) {
+        if (!field_int(d, f, 1, 65535, &number))
+            return false;
+        *out = (struct model_port){.first = (uint16_t)number, .last = (uint16_t)number};
+        return true;
+    }
+    if (!field_string(d, f, &text))
+        return false;
+    if (parse_range(text, allow_range, out))
+        return true;
+    if (port_name_is_valid(text)) {
+        *out = (struct model_port){.name = text};
+        return true;
+    }
+    decode_error(d, f,
+                 "%s is not a port (a number from 1 to 65535, %sor a name of at most 15 lower-case "
+                 "letters, digits and single -)",
+                 quote(text).text, allow_range ? "a range like \"8000:8080\" " : "");
+    return false;
+}

@@ -1,0 +1,54 @@
+/* Private to decode*.c: the values that resources are made of, checked as the public API of Calico
+ * (projectcalico.org/v3 and its validator) and of Kubernetes checks them. */
+#ifndef MODEL_DECODE_VALUES_H
+#define MODEL_DECODE_VALUES_H
+
+#include "model/decode_fields.h"
+
+/* Lower-case letters, digits and `-`, not at the ends; 1 to 63 bytes (RFC 1123 as Kubernetes reads it). */
+bool name_is_label(struct str name);
+/* Such labels, of any length, joined by dots; at most 253 bytes. */
+bool name_is_subdomain(struct str name);
+
+/* [PREFIX/]NAME, and what may stand as its value. */
+bool label_key_is_valid(struct str key);
+bool label_value_is_valid(struct str value);
+
+/* The error says what kind of name was expected. *name is set even if the name is bad. */
+bool value_subdomain(struct decoder *d, const struct field *f, struct str *name);
+
+/* A map from label keys to label values. Bad ones are errors; those that are strings are kept. `room` places more are
+ * allocated behind the end, for labels_put. */
+void value_labels(struct decoder *d, const struct field *f, size_t room, struct model_labels *out);
+/* Sets a label, in an array with room for it. The order is only right again after labels_sort. */
+void labels_put(struct model_labels *labels, struct str key, struct str value);
+void labels_sort(struct model_labels *labels);
+
+/* A map from annotation keys to any text. */
+void value_annotations(struct decoder *d, const struct field *f, struct model_labels *out);
+
+/* Strings that are subdomains. */
+struct model_strings value_names(struct decoder *d, const struct field *f);
+
+/* A selector. Blank text is none. `global()` is refused unless `allow_global`, and then must stand alone. */
+void value_selector(struct decoder *d, const struct field *f, bool allow_global,
+                    struct model_selector *out);
+
+/* A list of nets; the bad ones are left out. Bits behind the prefix are masked off, with a warning if `warn_bits`;
+ * bare addresses are errors unless `allow_addr`. */
+void value_nets(struct decoder *d, const struct field *f, bool allow_addr, bool warn_bits,
+                struct model_nets *out);
+
+/* A protocol by name or number. */
+bool value_protocol(struct decoder *d, const struct field *f, struct model_protocol *out);
+/* TCP, UDP and SCTP, as upstream. */
+bool protocol_has_ports(uint8_t protocol);
+/* The protocol of a Kubernetes port: TCP (the default), UDP or SCTP. Leaves *out alone if the field is absent. */
+bool value_port_protocol(struct decoder *d, const struct field *f, struct model_protocol *out);
+
+/* Letters, digits and `-` as Kubernetes' port names have them. */
+bool port_name_is_valid(struct str name);
+/* One port: a number, a range as text ("80:90"), or a name. `allow_range` false: no range. */
+bool value_port(struct decoder *d, const struct field *f, bool allow_range, struct model_port *out);
+
+#endif

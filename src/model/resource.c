@@ -1,0 +1,105 @@
+#include "model/resource.h"
+
+#include <stdlib.h>
+
+enum { NAMESPACED = 1, POLICY = 2, STAGED = 4 };
+
+static const struct {
+    struct str name;
+    unsigned traits;
+} kinds[MODEL_KIND_COUNT] = {
+    [MODEL_NAMESPACE] = {STR_INIT("Namespace"), 0},
+    [MODEL_SERVICE_ACCOUNT] = {STR_INIT("ServiceAccount"), NAMESPACED},
+    [MODEL_POD] = {STR_INIT("Pod"), NAMESPACED},
+    [MODEL_WORKLOAD_ENDPOINT] = {STR_INIT("WorkloadEndpoint"), NAMESPACED},
+    [MODEL_PROFILE] = {STR_INIT("Profile"), 0},
+    [MODEL_TIER] = {STR_INIT("Tier"), 0},
+    [MODEL_NETWORK_SET] = {STR_INIT("NetworkSet"), NAMESPACED},
+    [MODEL_GLOBAL_NETWORK_SET] = {STR_INIT("GlobalNetworkSet"), 0},
+    [MODEL_NETWORK_POLICY] = {STR_INIT("NetworkPolicy"), NAMESPACED | POLICY},
+    [MODEL_GLOBAL_NETWORK_POLICY] = {STR_INIT("GlobalNetworkPolicy"), POLICY},
+    [MODEL_KUBERNETES_NETWORK_POLICY] = {STR_INIT("KubernetesNetworkPolicy"), NAMESPACED | POLICY},
+    [MODEL_STAGED_NETWORK_POLICY] = {STR_INIT("StagedNetworkPolicy"), NAMESPACED | POLICY | STAGED},
+    [MODEL_STAGED_GLOBAL_NETWORK_POLICY] = {STR_INIT("StagedGlobalNetworkPolicy"), POLICY | STAGED},
+    [MODEL_STAGED_KUBERNETES_NETWORK_POLICY] = {STR_INIT("StagedKubernetesNetworkPolicy"),
+                                                NAMESPACED | POLICY | STAGED},
+};
+
+void model_resource_free(struct model_resource *resource)
+{
+    if (resource == NULL)
+        return;
+    arena_free(&resource->arena);
+    free(resource);
+}
+
+struct str model_kind_name(enum model_kind kind)
+{
+    return kinds[kind].name;
+}
+
+bool model_kind_is_namespaced(enum model_kind kind)
+{
+    return (kinds[kind].traits & NAMESPACED) != 0;
+}
+
+bool model_kind_is_policy(enum model_kind kind)
+{
+    return (kinds[kind].traits & POLICY) != 0;
+}
+
+bool model_kind_is_staged(enum model_kind kind)
+{
+    return (kinds[kind].traits & STAGED) != 0;
+}
+
+/* A name as it is, if it could not be mistaken for anything else in a message; else in quotes. */
+static void append_name(struct buf *out, struct str name)
+{
+    bool plain = name.len > 0;
+    for (size_t i = 0; plain && i < name.len; i++)
+        plain = (name.ptr[i] >= '-' && name.ptr[i] <= ':' && name.ptr[i] != '/') ||
+                (name.ptr[i] >= 'a' && name.ptr[i] <= 'z') ||
+                (name.ptr[i] >= 'A' && name.ptr[i] <= 'Z') || name.ptr[i] == '_';
+    if (plain)
+        buf_append_str(out, name);
+    else
+        buf_printf(out, "%s", quote(name).text);
+}
+
+struct str model_key_format(struct arena *arena, const struct model_key *key)
+{
+    CLEANUP_BUF struct buf out = {0};
+    buf_append_str(&out, model_kind_name(key->kind));
+    buf_append_byte(&out, ' ');
+    if (model_kind_is_namespaced(key->kind)) {
+        append_name(&out, key->namespace);
+        buf_append_byte(&out, '/');
+    }
+    append_name(&out, key->name);
+    return arena_copy(arena, buf_str(&out));
+}
+
+bool model_key_eq(const struct model_key *a, const struct model_key *b)
+{
+    return a->kind == b->kind && str_eq(a->namespace, b->namespace) && str_eq(a->name, b->name);
+}
+
+/* Binary search: the labels are sorted by key. */
+bool model_labels_get(const struct model_labels *labels, struct str key, struct str *value)
+{
+    size_t low = 0, high = labels->count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        int order = str_cmp(labels->items[middle].key, key);
+        if (order == 0) {
+            *value = labels->items[middle].value;
+            return true;
+        }
+        if (order < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return false;
+}

@@ -1,0 +1,227 @@
+/* The resources: what a platform engineer writes, as typed values.
+ *
+ * Kubernetes objects are turned into Calico's forms while they are decoded: a Pod is an endpoint, a
+ * Kubernetes NetworkPolicy is a policy of the default tier, so that the calculation knows one form of each.
+ *
+ * A resource is immutable once decoded and owns an arena in which all of it lives; model_resource_free
+ * frees it whole.
+ *
+ * A resource that was found wrong is still a resource if its key could be read: `broken` says why, and
+ * what could be read of it is there. A broken policy keeps its place and refuses (spec: closed): its tier, order,
+ * types and selectors are kept; unreadable types are both directions, an unreadable selector has
+ * no parse, like one that is absent (all()), and it has no rules, since half of them must not be taken for all. The same holds for
+ * the rules of a broken profile. An endpoint with a broken address is not live; a broken network set has its good nets.
+ *
+ * Source of the fields' meaning: the public API of Calico (projectcalico.org/v3) and of Kubernetes.
+ */
+#ifndef MODEL_RESOURCE_H
+#define MODEL_RESOURCE_H
+
+#include "base/ip.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "selector/selector.h"
+
+enum model_kind {
+    MODEL_NAMESPACE,
+    MODEL_SERVICE_ACCOUNT,
+    MODEL_POD,
+    MODEL_WORKLOAD_ENDPOINT,
+    MODEL_PROFILE,
+    MODEL_TIER,
+    MODEL_NETWORK_SET,
+    MODEL_GLOBAL_NETWORK_SET,
+    MODEL_NETWORK_POLICY,
+    MODEL_GLOBAL_NETWORK_POLICY,
+    MODEL_KUBERNETES_NETWORK_POLICY,
+    MODEL_STAGED_NETWORK_POLICY,
+    MODEL_STAGED_GLOBAL_NETWORK_POLICY,
+    MODEL_STAGED_KUBERNETES_NETWORK_POLICY,
+    MODEL_KIND_COUNT,
+};
+
+struct model_key {
+    enum model_kind kind;
+    struct str namespace; /* empty if the kind is not namespaced */
+    struct str
+        name; /* policies of the default tier: without a leading "default."; of others as written */
+};
+
+struct model_strings {
+    struct str *items;
+    size_t count;
+};
+
+struct model_label {
+    struct str key, value;
+};
+/* Sorted by key, no key twice. */
+struct model_labels {
+    struct model_label *items;
+    size_t count;
+};
+
+/* A selector field: what the user wrote, and its parse (NULL if the field is absent or blank). */
+struct model_selector {
+    struct str text;
+    const struct selector *parsed;
+};
+
+enum model_action { MODEL_ALLOW, MODEL_DENY, MODEL_LOG, MODEL_PASS };
+
+struct model_protocol {
+    bool present;
+    struct str name; /* lower-case; empty if given by number */
+    uint8_t number;  /* always set if present */
+};
+
+struct model_icmp {
+    bool present;
+    int type; /* -1: any */
+    int code; /* -1: any */
+};
+
+struct model_port {
+    struct str name; /* a named port; else empty and: */
+    uint16_t first, last;
+};
+struct model_ports {
+    struct model_port *items;
+    size_t count;
+};
+
+struct model_nets {
+    struct ip_net *items;
+    size_t count;
+};
+
+/* One side of a rule (v3 EntityRule). */
+struct model_entity {
+    struct model_nets nets, not_nets;
+    struct model_selector selector, not_selector, namespace_selector;
+    struct model_ports ports, not_ports;
+    struct model_strings account_names;
+    struct model_selector account_selector;
+    bool has_services;
+    struct str service_name, service_namespace;
+};
+
+struct model_path {
+    bool prefix; /* else exact */
+    struct str text;
+};
+
+struct model_rule {
+    enum model_action action;
+    uint8_t ip_version; /* 0: any, 4, 6 */
+    struct model_protocol protocol, not_protocol;
+    struct model_icmp icmp, not_icmp;
+    struct model_entity source, destination;
+    struct model_strings methods;
+    struct model_path *paths;
+    size_t path_count;
+    struct model_labels annotations;
+};
+struct model_rules {
+    struct model_rule *items;
+    size_t count;
+};
+
+enum model_staged_action {
+    MODEL_STAGED_SET,
+    MODEL_STAGED_DELETE,
+    MODEL_STAGED_LEARN,
+    MODEL_STAGED_IGNORE
+};
+
+/* Every kind of policy. */
+struct model_policy {
+    struct str tier; /* "default" if the field is absent */
+    bool has_order;  /* false: after all that have one */
+    double order;
+    struct model_selector selector;           /* absent: all() */
+    struct model_selector namespace_selector; /* global policies */
+    struct model_selector account_selector;
+    bool applies_ingress, applies_egress; /* `types`, defaults filled in */
+    struct model_rules ingress, egress;
+    bool do_not_track, pre_dnat, apply_on_forward;
+    bool
+        only_performance_hint; /* for calc; never set here: a hint does not change what a policy says */
+    enum model_staged_action staged_action;
+};
+
+struct model_endpoint_port {
+    struct str name;
+    uint8_t protocol;
+    uint16_t port;
+};
+
+/* A Pod or a WorkloadEndpoint. */
+struct model_endpoint {
+    bool live; /* false: host-networked, not scheduled, finished, without address: no endpoint */
+    struct str node;         /* where it runs */
+    struct str orchestrator; /* "k8s" */
+    struct str workload;     /* "NAMESPACE/POD" */
+    struct str endpoint;     /* "eth0" */
+    struct str
+        interface; /* on the node's side; empty for pods, whose interface the data plane works out */
+    struct str account; /* service account; empty: none named */
+    struct model_labels
+        labels; /* own ones, with projectcalico.org/… set and pcns., pcsa. dropped */
+    struct model_strings profiles; /* in order */
+    struct ip_net *nets; /* its addresses, /32 or /128 (a WorkloadEndpoint may have shorter) */
+    size_t net_count;
+    struct model_endpoint_port *ports;
+    size_t port_count;
+};
+
+struct model_profile {
+    struct model_labels labels_to_apply;
+    struct model_rules ingress, egress;
+};
+
+struct model_tier {
+    bool has_order;
+    double order;
+    bool default_pass; /* defaultAction: Pass; else Deny */
+};
+
+struct model_network_set {
+    struct ip_net *nets;
+    size_t net_count;
+};
+
+struct model_resource {
+    struct arena arena;
+    struct model_key key;
+    struct model_labels labels; /* metadata.labels */
+    struct str broken; /* empty: sound; else the first error: "spec.order: expected a number, …" */
+    unsigned line;     /* where it begins in its file */
+    uint64_t digest;   /* doc_digest of its document: tells whether a newer text says the same */
+    union {
+        struct model_policy policy;
+        struct model_endpoint endpoint;
+        struct model_profile profile;
+        struct model_tier tier;
+        struct model_network_set network_set;
+    };
+};
+
+void model_resource_free(struct model_resource *resource);
+
+/* "NetworkPolicy", "Pod", …: the kind as the user writes it; for MODEL_KUBERNETES_NETWORK_POLICY the wire's
+ * "KubernetesNetworkPolicy". */
+struct str model_kind_name(enum model_kind kind);
+bool model_kind_is_namespaced(enum model_kind kind);
+bool model_kind_is_policy(enum model_kind kind);
+bool model_kind_is_staged(enum model_kind kind);
+
+/* "NetworkPolicy default/allow-web", "Tier platform": for messages and the log. */
+struct str model_key_format(struct arena *arena, const struct model_key *key);
+
+bool model_key_eq(const struct model_key *a, const struct model_key *b);
+
+/* The value of a label, or false. */
+bool model_labels_get(const struct model_labels *labels, struct str key, struct str *value);
+
+#endif

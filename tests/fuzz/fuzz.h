@@ -1,0 +1,10 @@
+/* The entry point of a fuzz target, as libFuzzer calls it. */
+#ifndef FUZZ_H
+#define FUZZ_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+#endif
