@@ -1,6 +1,6 @@
-/* dikastes server: plugs a source of policy, the store and the services together, and runs them on one loop.
+/* dikastes server: plugs a source of policy, its keeper and the services together, and runs them on one loop.
  *
- *     directory ──► calc ──messages──► store ──snapshot──► check service ◄── Envoy
+ *     policy source ──messages──► keeper ──snapshot──► check service ◄── Envoy
  */
 #include <errno.h>
 #include <signal.h>
@@ -12,14 +12,12 @@
 
 #include "authz/check_service.h"
 #include "authz/health_service.h"
-#include "authz/store.h"
 #include "base/log.h"
 #include "base/loop.h"
-#include "calc/calc.h"
 #include "cmd/commands.h"
 #include "cmd/listen.h"
 #include "cmd/options.h"
-#include "datastore/directory.h"
+#include "cmd/policy_source.h"
 
 /* How long calls in flight may take to end after SIGTERM, in milliseconds. */
 enum { DRAIN_PATIENCE = 5000 };
@@ -34,58 +32,35 @@ struct server {
     struct loop_watch signals;
     bool draining;
     struct identity_domains domains;
-    struct authz_store *store;
+    struct authz_keeper *keeper;
+    struct policy_source *source;
+    bool source_is_up;
     struct check_service *check;
     struct health_service *health;
     struct grpc_server *grpc;
-    struct calc *calc;
-    struct directory *directory;
 };
 
-/* ---- from resources to the policy in force ---- */
+/* ---- policy ---- */
 
-static void on_message(void *ctx, const struct psync_message *message)
+/* Ready: a policy is in force, and news of it would come. */
+static void update_health(struct server *s)
 {
-    authz_store_apply(((struct server *)ctx)->store, message);
+    health_service_set_ready(s->health, s->source_is_up && check_service_is_ready(s->check));
 }
 
-static void on_messages_end(void *ctx)
+static void on_snapshot(void *ctx, struct authz_snapshot *snapshot)
 {
     struct server *s = ctx;
-    check_service_set_snapshot(s->check, authz_store_commit(s->store));
-    health_service_set_ready(s->health, check_service_is_ready(s->check));
+    check_service_set_snapshot(s->check, snapshot);
     log_message(LOG_DEBUG, "A new policy snapshot is in force");
+    update_health(s);
 }
 
-static void on_resource(void *ctx, struct model_resource *resource)
-{
-    calc_update(((struct server *)ctx)->calc, resource);
-}
-
-static void on_resource_gone(void *ctx, const struct model_key *key)
-{
-    calc_remove(((struct server *)ctx)->calc, key);
-}
-
-static void on_datastore_in_sync(void *ctx)
-{
-    calc_set_in_sync(((struct server *)ctx)->calc);
-}
-
-static void on_resources_end(void *ctx)
+static void on_source_up(void *ctx, bool up)
 {
     struct server *s = ctx;
-    calc_flush(s->calc, &(struct psync_sink){on_message, on_messages_end, s});
-}
-
-static bool start_directory(struct server *s, const char *path, const char *workload,
-                            struct error *err)
-{
-    const struct datastore_sink sink = {on_resource, on_resource_gone, on_resources_end,
-                                        on_datastore_in_sync, s};
-    s->calc = calc_new(str_from_c(workload));
-    s->directory = directory_open(s->loop, path, &sink, err);
-    return s->directory != NULL;
+    s->source_is_up = up;
+    update_health(s);
 }
 
 /* ---- signals ---- */
@@ -151,10 +126,9 @@ static bool serve(struct server *s, int listen_fd, struct error *err)
 
 static void free_server(struct server *s)
 {
-    directory_close(s->directory);
-    calc_free(s->calc);
-    check_service_free(s->check); /* gives its snapshot back, so before the store */
-    authz_store_free(s->store);
+    policy_source_close(s->source);
+    check_service_free(s->check); /* gives its snapshot back, so before the keeper */
+    authz_keeper_free(s->keeper);
     health_service_free(s->health);
     if (s->signals.fd >= 0)
         close(s->signals.fd);
@@ -163,12 +137,12 @@ static void free_server(struct server *s)
 
 static bool run_server(struct server *s, const struct server_options *o, struct error *err)
 {
-    const struct str prefix = STR("directory:");
+    const struct policy_source_events events = {on_source_up, s};
     s->signals.fd = -1;
     s->loop = loop_new(err);
     if (s->loop == NULL || !start_signals(s, err))
         return false;
-    s->store = authz_store_new();
+    s->keeper = authz_keeper_new(on_snapshot, s);
     s->health = health_service_new();
     s->check = check_service_new(s->loop, &s->domains);
     /* Listening comes first: a path that cannot be had is the likelier mistake, and Envoy may connect at once. Until the policy
@@ -176,10 +150,12 @@ static bool run_server(struct server *s, const struct server_options *o, struct 
     int listen_fd = listen_unix(o->listen, err);
     if (listen_fd < 0)
         return false;
-    bool ok = start_directory(s, o->dial + prefix.len, o->workload, err);
+    s->source = policy_source_open(s->loop, o->dial, o->workload, s->keeper, &events, err);
+    bool ok = s->source != NULL;
     if (ok) {
         log_event(LOG_INFO, "Serving", LOG_C("listen", o->listen), LOG_C("policy", o->dial),
-                  LOG_C("workload", o->workload), LOG_C("version", DIKAST_VERSION));
+                  LOG_C("workload", o->workload != NULL ? o->workload : ""),
+                  LOG_C("version", DIKAST_VERSION));
         ok = serve(s, listen_fd, err);
     } else {
         close(listen_fd);
@@ -220,18 +196,6 @@ static struct identity_domains split_domains(struct arena *arena, const char *li
     return domains;
 }
 
-static bool check_workload(const char *workload, struct error *err)
-{
-    struct str namespace, name;
-    if (workload == NULL)
-        return error_set(err, "a directory needs --workload NAMESPACE/POD");
-    if (!str_cut(str_from_c(workload), '/', &namespace, &name) || namespace.len == 0 ||
-        name.len == 0 || str_find(name, '/') < name.len)
-        return error_set(err, "--workload: %s is not NAMESPACE/POD",
-                         quote(str_from_c(workload)).text);
-    return true;
-}
-
 static bool check_options(const struct server_options *o, const struct identity_domains *domains,
                           struct error *err)
 {
@@ -247,9 +211,7 @@ static bool check_options(const struct server_options *o, const struct identity_
     log_set_format(json ? LOG_JSON : LOG_LOGFMT);
     if (o->trust_domain != NULL && domains->count == 0)
         return error_set(err, "--trust-domain: no domain given");
-    if (!str_starts_with(str_from_c(o->dial), STR("directory:")))
-        return error_set(err, "--dial: %s is not directory:PATH", quote(str_from_c(o->dial)).text);
-    return check_workload(o->workload, err);
+    return policy_source_check(o->dial, o->workload, err);
 }
 
 int command_server(int first, int argc, char **argv)
@@ -262,8 +224,9 @@ int command_server(int first, int argc, char **argv)
         {'l', "listen", "PATH", "unix socket to serve on (default: " DEFAULT_SOCKET ")", &o.listen,
          NULL},
         {'d', "dial", "TARGET",
-         "where policy comes from: directory:PATH, a folder of YAML and JSON files with\n"
-         "Kubernetes and Calico resources, which is watched",
+         "where policy comes from: a node agent's Policy Sync API (a unix socket's path,\n"
+         "unix:PATH or HOST:PORT; default: localhost:50051), or directory:PATH, a folder of\n"
+         "YAML and JSON files with Kubernetes and Calico resources, which is watched",
          &o.dial, NULL},
         {0, "workload", "NAMESPACE/POD", "whose policy it is (with directory:PATH)", &o.workload,
          NULL},

@@ -30,6 +30,7 @@ struct grpc_client_call {
     bool connecting;
     bool busy; /* within a turn, at the end of which it is freed if it is cancelled */
     bool cancelled;
+    bool delivered; /* a message in this turn */
 
     struct buf request; /* framed; nghttp2 has taken the first request_start bytes */
     size_t request_start;
@@ -147,8 +148,10 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t stream_id, c
             fail_frame(call, result);
             return NGHTTP2_ERR_CALLBACK_FAILURE;
         }
-        if (result == GRPC_FRAME_MESSAGE)
+        if (result == GRPC_FRAME_MESSAGE) {
+            call->delivered = true;
             call->callbacks.on_message(call->callbacks.ctx, message);
+        }
         if (call->cancelled)
             return NGHTTP2_ERR_CALLBACK_FAILURE;
     }
@@ -263,10 +266,18 @@ static bool is_connected(struct grpc_client_call *call)
     return false;
 }
 
+static void fail_connection(struct grpc_client_call *call, const char *reason)
+{
+    char text[128];
+    snprintf(text, sizeof(text), "connection lost: %s", reason);
+    bool garbage = !call->greeted && !nghttp2_session_want_read(call->transport.session);
+    fail(call, GRPC_UNAVAILABLE, garbage ? "the server does not speak HTTP/2" : text);
+}
+
 static void take_turn(struct grpc_client_call *call, uint32_t events)
 {
     struct grpc_transport *transport = &call->transport;
-    const char *reason = "HTTP/2 error";
+    const char *reason = "the server broke or ended it";
     bool alive = true;
     if ((events & ~(uint32_t)EPOLLOUT) != 0)
         alive = grpc_transport_receive(transport, &call->scratch, &reason);
@@ -275,8 +286,7 @@ static void take_turn(struct grpc_client_call *call, uint32_t events)
     alive = alive && grpc_transport_flush(transport, &call->scratch, &reason) &&
             !grpc_transport_is_over(transport);
     if (!alive) {
-        bool garbage = !call->greeted && !nghttp2_session_want_read(transport->session);
-        fail(call, GRPC_UNAVAILABLE, garbage ? "the server does not speak HTTP/2" : reason);
+        fail_connection(call, reason);
         return;
     }
     uint32_t wanted = EPOLLIN | (grpc_transport_is_blocked(transport) ? (uint32_t)EPOLLOUT : 0);
@@ -289,8 +299,11 @@ static void on_event(void *ctx, uint32_t events)
 {
     struct grpc_client_call *call = ctx;
     call->busy = true;
+    call->delivered = false;
     if (is_connected(call))
         take_turn(call, events);
+    if (call->delivered && !call->cancelled && call->callbacks.on_turn_end != NULL)
+        call->callbacks.on_turn_end(call->callbacks.ctx);
     bool ended = call->closed || call->failed;
     if (ended && !call->cancelled)
         end(call);
@@ -346,6 +359,10 @@ struct grpc_client_call *grpc_client_start(struct loop *loop, struct str target,
                                            struct grpc_client_callbacks callbacks,
                                            struct error *err)
 {
+    if (request.len > GRPC_MESSAGE_LIMIT) {
+        error_set(err, "the request is longer than 4 MiB");
+        return NULL;
+    }
     struct grpc_client_call *call = mem_zalloc(sizeof(*call));
     call->loop = loop;
     call->callbacks = callbacks;
@@ -427,7 +444,7 @@ bool grpc_client_unary(struct str target, struct str method, struct str request,
     struct unary unary = {.loop = loop_new(err)};
     if (unary.loop == NULL)
         return false;
-    struct grpc_client_callbacks callbacks = {on_unary_message, on_unary_end, &unary};
+    struct grpc_client_callbacks callbacks = {on_unary_message, NULL, on_unary_end, &unary};
     unary.call = grpc_client_start(unary.loop, target, method, request, callbacks, err);
     bool ok = unary.call != NULL && run_unary(&unary, target, timeout, err);
     if (ok) {

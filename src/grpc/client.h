@@ -23,6 +23,9 @@ struct grpc_client_callbacks {
     /* One whole message, in the order that the server sent them; the bytes live until it returns.
      * It may call grpc_client_cancel. */
     void (*on_message)(void *ctx, struct str message);
+    /* May be NULL. Called behind the messages that were received together, so that a receiver can
+     * take them as one. It may call grpc_client_cancel. */
+    void (*on_turn_end)(void *ctx);
     /* Called exactly once, last, unless cancelled: the status that the server gave, or what went
      * wrong:
      *
@@ -37,11 +40,11 @@ struct grpc_client_callbacks {
     void *ctx;
 };
 
-/* Starts a call. `target` is a path of a unix socket (with a "/" in it: "/run/x.sock",
- * "./x.sock"), "unix:PATH", or HOST:PORT (a name, which is resolved at once, an IPv4 address, or
- * an IPv6 address in brackets). `request` is copied. Bad targets, a socket that is not there and
- * connections that are refused at once are errors here (NULL); what is found out later comes to
- * on_end. */
+/* Starts a call. `target` is a path of a unix socket (with a "/" in it: "/run/x.sock", "./x.sock"),
+ * "unix:PATH", or HOST:PORT (a name, which is resolved at once, an IPv4 address, or an IPv6 address
+ * in brackets). `request` (at most GRPC_MESSAGE_LIMIT) is copied. Bad targets, a socket that is not
+ * there and connections that are refused at once are errors here (NULL); what is found out later
+ * comes to on_end. */
 struct grpc_client_call *grpc_client_start(struct loop *loop, struct str target, struct str method,
                                            struct str request,
                                            struct grpc_client_callbacks callbacks,

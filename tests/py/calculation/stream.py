@@ -59,7 +59,8 @@ class Stream:
     """What a client knows after the first InSync; checks the order as it reads."""
 
     def __init__(self, raw_messages):
-        self.messages = [felix.ToDataplane.FromString(raw) for raw in raw_messages]
+        self.raw = list(raw_messages)
+        self.messages = [felix.ToDataplane.FromString(raw) for raw in self.raw]
         self.kinds = [message.WhichOneof("payload") for message in self.messages]
         self.ip_sets = {}           # id -> list of members
         self.policies = {}          # "KIND NAMESPACE/NAME" -> Policy
