@@ -33,6 +33,6 @@ void check_service_set_snapshot(struct check_service *service, struct authz_snap
 bool check_service_is_ready(const struct check_service *service);
 
 /* A grpc_handler; ctx is the service. */
-void check_service_handle(void *ctx, struct grpc_call *call, struct str request);
+void check_service_handle(void *ctx, struct grpc_call *call, struct str message);
 
 #endif

@@ -24,7 +24,7 @@ struct authz_ipset {
     uint64_t lengths[2][3]; /* prefix lengths that may occur, a bit each: of v4 [0] and v6 [1] */
 };
 
-/* *bad_member gets the first member that could not be read (empty: all could). */
+/* *bad_member gets the first member that could not be read, for a message; `unusable` says whether there was one. */
 struct authz_ipset *authz_ipset_new(const struct psync_ipset_update *update,
                                     struct str *bad_member);
 /* The version after a delta: additions, then removals. `old` may be NULL: the set is known only from a delta. */

@@ -51,9 +51,35 @@ static void add_chunk(struct keyset *set, struct chunk *chunk, size_t *capacity)
     set->count += chunk->count;
 }
 
+static void release_chunk(struct chunk *chunk)
+{
+    if (--chunk->references == 0)
+        free(chunk);
+}
+
+/* Puts a short run into the last chunk, if there is room: or else many removals would leave a row of tiny chunks. */
+static bool join_last(struct keyset *set, struct run run)
+{
+    struct chunk *last = set->chunk_count > 0 ? set->chunks[set->chunk_count - 1] : NULL;
+    if (last == NULL || run.count >= CHUNK_KEYS / 4 || last->count + run.count > CHUNK_KEYS)
+        return false;
+    size_t count = last->count + run.count, width = set->width;
+    struct chunk *joined = mem_alloc(sizeof(*joined) + count * width);
+    joined->references = 1;
+    joined->count = (uint32_t)count;
+    memcpy(joined->keys, last->keys, last->count * width);
+    memcpy(joined->keys + last->count * width, run.keys, run.count * width);
+    set->chunks[set->chunk_count - 1] = joined;
+    set->count += run.count;
+    release_chunk(last);
+    return true;
+}
+
 /* Appends a run as chunks of about equal size. */
 static void add_run(struct keyset *set, struct run run, size_t *capacity)
 {
+    if (run.count == 0 || join_last(set, run))
+        return;
     size_t pieces = (run.count + CHUNK_KEYS - 1) / CHUNK_KEYS;
     for (size_t i = 0; i < pieces; i++) {
         size_t first = run.count * i / pieces, end = run.count * (i + 1) / pieces;
@@ -177,10 +203,8 @@ void keyset_release(struct keyset *set)
 {
     if (set == NULL)
         return;
-    for (size_t i = 0; i < set->chunk_count; i++) {
-        if (--set->chunks[i]->references == 0)
-            free(set->chunks[i]);
-    }
+    for (size_t i = 0; i < set->chunk_count; i++)
+        release_chunk(set->chunks[i]);
     free(set->chunks);
     free(set);
 }

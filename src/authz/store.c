@@ -101,11 +101,16 @@ static void update_profile(struct authz_store *store, const struct psync_profile
 
 /* ---- IP sets ---- */
 
-static void report_bad_member(struct str id, struct str member)
+/* Once, when a set becomes of no use. */
+static void report_unusable(struct str id, const struct authz_ipset *before,
+                            const struct authz_ipset *set, struct str bad_member)
 {
-    if (member.len > 0)
-        log_event(LOG_WARNING, "IP set has a member that cannot be read; rules that need it refuse",
-                  LOG_STR("set", id), LOG_STR("member", member));
+    bool usable = authz_ipset_has_addresses(set) || authz_ipset_has_ports(set);
+    if (!usable && (before == NULL || !before->unusable))
+        log_event(LOG_WARNING,
+                  "IP set cannot be used; rules that need it refuse until its next whole update",
+                  LOG_STR("set", id), LOG_INT("type", set->type),
+                  LOG_STR("bad_member", bad_member));
 }
 
 /* A set holds its own slot as long as it exists. */
@@ -121,17 +126,19 @@ static void replace_set(struct authz_store *store, struct str id, struct authz_i
 static void update_set(struct authz_store *store, const struct psync_ipset_update *update)
 {
     struct str bad_member;
-    replace_set(store, update->id, authz_ipset_new(update, &bad_member));
-    report_bad_member(update->id, bad_member);
+    struct authz_ipset *set = authz_ipset_new(update, &bad_member);
+    report_unusable(update->id, NULL, set, bad_member);
+    replace_set(store, update->id, set);
 }
 
 static void change_set(struct authz_store *store, const struct psync_ipset_delta *delta)
 {
     struct str bad_member;
     struct slot *slot = slot_find(&store->slots, delta->id);
-    replace_set(store, delta->id,
-                authz_ipset_apply(slot != NULL ? slot->set : NULL, delta, &bad_member));
-    report_bad_member(delta->id, bad_member);
+    const struct authz_ipset *before = slot != NULL ? slot->set : NULL;
+    struct authz_ipset *set = authz_ipset_apply(before, delta, &bad_member);
+    report_unusable(delta->id, before, set, bad_member);
+    replace_set(store, delta->id, set);
 }
 
 static void remove_set(struct authz_store *store, struct str id)

@@ -17,11 +17,9 @@ bool error_set(struct error *err, const char *format, ...)
 static void append(struct error *err, const char *text)
 {
     size_t used = strlen(err->text);
-    size_t len = strlen(text);
-    if (len > sizeof(err->text) - 1 - used)
-        len = sizeof(err->text) - 1 - used;
-    memcpy(err->text + used, text, len);
-    err->text[used + len] = '\0';
+    while (*text != '\0' && used + 1 < sizeof(err->text))
+        err->text[used++] = *text++;
+    err->text[used] = '\0';
 }
 
 bool error_prefix(struct error *err, const char *format, ...)

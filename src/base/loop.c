@@ -90,7 +90,7 @@ void loop_arm(struct loop *loop, struct loop_timer *timer, uint64_t delay)
 {
     loop_disarm(loop, timer);
     /* Never in this very turn: a timer that re-arms itself must not stop the loop from turning. */
-    timer->due = loop->now + (delay > 0 ? delay : 1);
+    timer->due = monotonic_ms() + (delay > 0 ? delay : 1);
     struct loop_timer *before = NULL, *after = loop->timers;
     while (after != NULL && after->due <= timer->due) {
         before = after;
@@ -115,9 +115,10 @@ static int wait_time(const struct loop *loop)
 {
     if (loop->timers == NULL)
         return -1;
-    if (loop->timers->due <= loop->now)
+    uint64_t now = monotonic_ms(); /* callbacks of this turn may have taken their time */
+    if (loop->timers->due <= now)
         return 0;
-    uint64_t left = loop->timers->due - loop->now;
+    uint64_t left = loop->timers->due - now;
     return left < 60000 ? (int)left : 60000;
 }
 

@@ -54,8 +54,8 @@ static inline struct str buf_str(const struct buf *b)
     return str_make(b->data, b->len);
 }
 
-/* An arena: what is allocated from it lives until the arena is freed or reset, all at once. {0} is
- * empty and valid. */
+/* An arena: what is allocated from it lives until the arena is freed, all at once. {0} is
+ * empty and valid, and so is an arena that was freed. */
 struct arena_chunk;
 struct arena {
     struct arena_chunk *chunks; /* newest first */

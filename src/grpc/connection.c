@@ -61,8 +61,10 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t stream_id, c
     return 0;
 }
 
-/* The peer has seen the GOAWAY that announced the end, and has opened no call since that is not
- * here by now: time to say which call is the last. */
+/* The peer has answered the PING that went with the announcement of the end: the calls that it
+ * had opened are here by now, and it is time to say which is the last. (nghttp2 writes a PING
+ * before all else, so a call may still cross the announcement; by the number in this GOAWAY its
+ * caller knows that it was not served and can be tried elsewhere.) */
 static void say_goodbye(struct grpc_connection *connection)
 {
     nghttp2_session *session = connection->transport.session;
@@ -93,12 +95,12 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
     return 0;
 }
 
-/* An answer that was given before the request has ended: the peer is asked to leave off (RFC
- * 9113, 8.1), or the stream would stay open for as long as it likes. */
 static int on_frame_sent(nghttp2_session *session, const nghttp2_frame *frame, void *user_data)
 {
     (void)user_data;
     int32_t id = frame->hd.stream_id;
+    /* An answer that was given before the request has ended: the peer is asked to leave off (RFC
+     * 9113, 8.1), or the stream would stay open for as long as it likes. */
     if (frame->hd.type == NGHTTP2_HEADERS && (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0 &&
         nghttp2_session_get_stream_remote_close(session, id) == 0)
         nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, id, NGHTTP2_NO_ERROR);

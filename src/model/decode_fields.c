@@ -50,8 +50,9 @@ static void note_problem(struct decoder *d, unsigned line, bool warning, struct 
     d->problem_count++;
 }
 
-static void note(struct decoder *d, const struct field *at, bool warning, const char *format,
-                 va_list args)
+__attribute__((format(printf, 4, 0))) static void note(struct decoder *d, const struct field *at,
+                                                       bool warning, const char *format,
+                                                       va_list args)
 {
     d->errors += !warning;
     CLEANUP_BUF struct buf text = {0};

@@ -182,8 +182,8 @@ static bool read_list(struct loader *l, struct doc_node *node, unsigned depth, u
     CLEANUP_FREE struct doc_node **items = NULL;
     size_t length = 0, capacity = 0;
     for (;;) {
-        struct subtree item;
-        bool ended;
+        struct subtree item = {0};
+        bool ended = false;
         if (!read_next(l, depth + 1, &item, &ended))
             return false;
         if (ended)
@@ -243,6 +243,7 @@ static bool merge(struct loader *l, struct members *m, const struct doc_node *va
 
 static bool check_key(struct loader *l, const struct members *m, const struct doc_node *key)
 {
+    // NOLINTNEXTLINE(clang-analyzer-core.NullDereference): a node that was read is not NULL
     if (key->type != DOC_STRING)
         return doc_fail(l->entry, key->line, "a key must be a string, this one is %.*s%s",
                         STR_ARG(doc_describe(l->arena, key)),
@@ -267,8 +268,8 @@ static bool read_members(struct loader *l, struct members *m, unsigned depth, un
 {
     for (;;) {
         yaml_event_t event;
-        struct subtree key, value;
-        bool ended;
+        struct subtree key = {0}, value = {0};
+        bool ended = false;
         if (!next_event(l, &event))
             return false;
         if (event.type == YAML_MAPPING_END_EVENT) {
@@ -369,7 +370,7 @@ static bool read_stream(struct loader *l)
             return false;
         yaml_event_type_t type = event.type;
         unsigned line = line_of(l, event.start_mark);
-        struct subtree root;
+        struct subtree root = {0};
         if (type != YAML_STREAM_START_EVENT && type != YAML_STREAM_END_EVENT &&
             type != YAML_DOCUMENT_START_EVENT && type != YAML_DOCUMENT_END_EVENT) {
             if (!read_node(l, &event, 1, &root))

@@ -313,7 +313,8 @@ static bool decode_policy(struct arena *arena, struct str bytes, struct psync_po
         if (f.number == 2 && !decode_policy_body(arena, pb_bytes(&r, &f), policy))
             policy->malformed = true;
     }
-    return !r.failed;
+    policy->malformed |= r.failed;
+    return !r.failed || policy->id.name.len > 0;
 }
 
 /* Several messages are wrapped like this: an id message (field 1) with the name in its field 1. */
@@ -351,7 +352,8 @@ static bool decode_profile(struct arena *arena, struct str bytes, struct psync_p
         if (f.number == 2 && !decode_profile_body(arena, pb_bytes(&r, &f), profile))
             profile->malformed = true;
     }
-    return !r.failed;
+    profile->malformed |= r.failed;
+    return !r.failed || profile->name.len > 0;
 }
 
 /* Older senders put plain names where newer ones put PolicyIDs. */
@@ -450,7 +452,8 @@ static bool decode_endpoint(struct arena *arena, struct str bytes, struct psync_
         if (f.number == 5 && !decode_endpoint_body(arena, pb_bytes(&r, &f), endpoint))
             endpoint->malformed = true;
     }
-    return !r.failed;
+    endpoint->malformed |= r.failed;
+    return !r.failed || endpoint->id.workload.len > 0;
 }
 
 static bool decode_ipset_update(struct arena *arena, struct str bytes,

@@ -65,8 +65,9 @@ const struct selector *selector_parse(struct arena *arena, struct str text, size
 
 bool selector_matches(const struct selector *s, const struct selector_labels *labels);
 
-/* Appends the normal form: one text for all spellings that differ only in blanks, quotes, redundant parentheses,
- * order and doubles within `{}` and chained operators. Parsing it gives an equal selector.
+/* Appends the normal form: one text for all spellings that differ only in blanks, quotes, redundant
+ * parentheses, and order and doubles within `{}`. Operands of && and || stay in their order. Parsing it gives an
+ * equal selector, but for very deep ones: it brackets every chain, which counts as depth.
  *
  *     app == "web"    tier in {"a", "b"}    (a == "1" && !has(b))    all()
  */

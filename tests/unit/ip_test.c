@@ -234,7 +234,8 @@ static void test_format_property(void **state)
     struct random random = random_start();
     for (int round = 0; round < 20000; round++) {
         struct ip_addr addr = random_addr(&random), again;
-        struct ip_net net = ip_mask(addr, (unsigned)random_below(&random, ip_bits(addr.family) + 1));
+        struct ip_net net =
+            ip_mask(addr, (unsigned)random_below(&random, ip_bits(addr.family) + 1));
         struct ip_net net_again;
         struct ip_text text = ip_format_addr(&addr), net_text = ip_format_net(&net);
         CHECK(text.text, ip_parse_addr(str_from_c(text.text), &again));
@@ -260,11 +261,11 @@ static void test_protocol_number(void **state)
         struct str name;
         int number;
     } cases[] = {
-        {STR_INIT("icmp"), 1},     {STR_INIT("tcp"), 6},       {STR_INIT("udp"), 17},
-        {STR_INIT("icmpv6"), 58},  {STR_INIT("sctp"), 132},    {STR_INIT("udplite"), 136},
-        {STR_INIT("TCP"), 6},      {STR_INIT("UDPLite"), 136}, {STR_INIT("ICMPv6"), 58},
-        {STR_INIT(""), -1},        {STR_INIT("tcp "), -1},     {STR_INIT("tcp\0"), -1},
-        {STR_INIT("6"), -1},       {STR_INIT("tc"), -1},       {STR_INIT("tcp6"), -1},
+        {STR_INIT("icmp"), 1},    {STR_INIT("tcp"), 6},       {STR_INIT("udp"), 17},
+        {STR_INIT("icmpv6"), 58}, {STR_INIT("sctp"), 132},    {STR_INIT("udplite"), 136},
+        {STR_INIT("TCP"), 6},     {STR_INIT("UDPLite"), 136}, {STR_INIT("ICMPv6"), 58},
+        {STR_INIT(""), -1},       {STR_INIT("tcp "), -1},     {STR_INIT("tcp\0"), -1},
+        {STR_INIT("6"), -1},      {STR_INIT("tc"), -1},       {STR_INIT("tcp6"), -1},
     };
     for (size_t i = 0; i < COUNT(cases); i++)
         check_number(quote(cases[i].name).text, ip_protocol_number(cases[i].name), cases[i].number);

@@ -216,7 +216,12 @@ static void test_deltas(void **state)
          false},
         {"removed what is not there", {"10.0.0.1"}, {NULL}, {"10.0.0.2"}, "10.0.0.1", true},
         {"a net is not its address", {"10.0.0.0/8"}, {NULL}, {"10.0.0.1"}, "10.0.0.1", true},
-        {"the net around goes", {"10.0.0.0/8", "10.0.0.1"}, {NULL}, {"10.0.0.0/8"}, "10.0.0.1", true},
+        {"the net around goes",
+         {"10.0.0.0/8", "10.0.0.1"},
+         {NULL},
+         {"10.0.0.0/8"},
+         "10.0.0.1",
+         true},
         {"a new length", {"10.0.0.1"}, {"10.0.0.0/9"}, {NULL}, "10.1.0.0", true},
         {"the other family", {"10.0.0.1"}, {"2001:db8::/32"}, {"10.0.0.1"}, "2001:db8::7", true},
     };
@@ -237,8 +242,7 @@ static void test_old_version_stays(void **state)
     (void)state;
     struct str bad;
     struct ip_addr first = addr("10.0.0.1"), second = addr("10.0.0.2");
-    struct authz_ipset *old =
-        make_set(PSYNC_SET_IP, (const char *const[]){"10.0.0.1"}, 1, &bad);
+    struct authz_ipset *old = make_set(PSYNC_SET_IP, (const char *const[]){"10.0.0.1"}, 1, &bad);
     authz_ipset_ref(old);
     struct authz_ipset *new = apply(old, (const char *const[]){"10.0.0.2", NULL},
                                     (const char *const[]){"10.0.0.1", NULL}, &bad);
@@ -260,12 +264,13 @@ static void test_delta_without_set(void **state)
     authz_ipset_unref(set);
 }
 
-/* Once a member could not be read, no delta makes the set usable again, not even one that removes it. */
+/* Once a member could not be read, no delta makes the set usable again, not even one that removes
+ * it. */
 static void test_bad_delta(void **state)
 {
     (void)state;
     static const char *const good[] = {"10.0.0.1", NULL}, *const worse[] = {"x", NULL},
-                      *const none[] = {NULL};
+                             *const none[] = {NULL};
     static const struct {
         const char *name;
         const char *const *added, *const *removed;

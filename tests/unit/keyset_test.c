@@ -9,7 +9,8 @@
 enum { WIDEST = 19 };
 static const size_t widths[] = {5, 7, 17, 19};
 
-/* Keys are numbers below the universe's size, spelt over the whole width so that every byte counts in some of them. */
+/* Keys are numbers below the universe's size, spelt over the whole width so that every byte counts
+ * in some of them. */
 static void write_key(uint8_t *key, size_t width, size_t number)
 {
     memset(key, number % 3 == 0 ? 0xff : 0, width);
@@ -32,7 +33,8 @@ struct universe {
 /* A random batch of keys out of a stretch of the universe, with doubles; notes them in `touched`. */
 static uint8_t *random_batch(const struct universe *u, size_t limit, bool *touched, size_t *count)
 {
-    size_t first = random_below(u->random, u->size), span = 1 + random_below(u->random, u->size - first);
+    size_t first = random_below(u->random, u->size),
+           span = 1 + random_below(u->random, u->size - first);
     *count = random_below(u->random, limit + 1);
     uint8_t *keys = *count > 0 ? mem_alloc(*count * u->width) : NULL;
     for (size_t i = 0; i < *count; i++) {
@@ -66,7 +68,8 @@ static struct version build_version(const struct universe *u, size_t limit)
 }
 
 /* Additions come before removals: what is in both is out. */
-static struct version next_version(const struct universe *u, const struct version *old, size_t limit)
+static struct version next_version(const struct universe *u, const struct version *old,
+                                   size_t limit)
 {
     CLEANUP_FREE bool *removed = mem_zalloc(u->size * sizeof(bool));
     struct version version = {.has = mem_alloc(u->size * sizeof(bool))};
@@ -88,7 +91,8 @@ static void free_version(struct version *version)
     free(version->has);
 }
 
-/* A chain of versions. All stay alive until the end and are looked at again then, the oldest released in the middle. */
+/* A chain of versions. All stay alive until the end and are looked at again then, the oldest
+ * released in the middle. */
 static void check_history(const struct universe *u, size_t built, size_t changed)
 {
     enum { VERSIONS = 12 };

@@ -133,7 +133,8 @@ static size_t count_fields(struct str line)
     return fields;
 }
 
-/* All values of two bytes: none makes a second line, another field, or a byte that is not printable ASCII. */
+/* All values of two bytes: none makes a second line, another field, or a byte that is not printable
+ * ASCII. */
 static void test_no_forgery(void **state)
 {
     (void)state;
@@ -153,7 +154,8 @@ static json_t *parse_line(struct str text)
 {
     json_error_t error;
     assert_int_equal(str_find(text, '\n'), text.len - 1);
-    json_t *object = json_loadb(text.ptr, text.len, JSON_ALLOW_NUL | JSON_REJECT_DUPLICATES, &error);
+    json_t *object =
+        json_loadb(text.ptr, text.len, JSON_ALLOW_NUL | JSON_REJECT_DUPLICATES, &error);
     if (object == NULL)
         fail_msg("%s: %s", quote(text).text, error.text);
     return object;
@@ -272,11 +274,16 @@ static void test_parse_level(void **state)
         struct str word;
         int level;
     } cases[] = {
-        {STR_INIT("debug"), LOG_DEBUG},  {STR_INIT("INFO"), LOG_INFO},
-        {STR_INIT("Warning"), LOG_WARNING}, {STR_INIT("warn"), LOG_WARNING},
-        {STR_INIT("WARN"), LOG_WARNING}, {STR_INIT("eRRor"), LOG_ERROR},
-        {STR_INIT(""), -1},              {STR_INIT("err"), -1},
-        {STR_INIT("info "), -1},         {STR_INIT("info\0"), -1},
+        {STR_INIT("debug"), LOG_DEBUG},
+        {STR_INIT("INFO"), LOG_INFO},
+        {STR_INIT("Warning"), LOG_WARNING},
+        {STR_INIT("warn"), LOG_WARNING},
+        {STR_INIT("WARN"), LOG_WARNING},
+        {STR_INIT("eRRor"), LOG_ERROR},
+        {STR_INIT(""), -1},
+        {STR_INIT("err"), -1},
+        {STR_INIT("info "), -1},
+        {STR_INIT("info\0"), -1},
         {STR_INIT("1"), -1},
     };
     for (size_t i = 0; i < COUNT(cases); i++) {

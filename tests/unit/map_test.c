@@ -60,7 +60,8 @@ static void check_all(const struct map *map, const struct model *model)
     assert_int_equal(walked, model->count);
 }
 
-/* Phases that mostly fill are followed by ones that mostly empty, so that long chains are taken apart again. */
+/* Phases that mostly fill are followed by ones that mostly empty, so that long chains are taken
+ * apart again. */
 static void test_against_array(void **state)
 {
     (void)state;
@@ -125,9 +126,18 @@ static void test_odd_keys(void **state)
 {
     (void)state;
     static const struct str keys[] = {
-        {NULL, 0},          STR_INIT("\0"),      STR_INIT("\0\0"),      STR_INIT("a"),
-        STR_INIT("a\0"),    STR_INIT("A"),       STR_INIT("1234567"),   STR_INIT("12345678"),
-        STR_INIT("123456789"), STR_INIT("12345678\0"), STR_INIT("1234567812345678"), STR_INIT("\xff"),
+        {NULL, 0},
+        STR_INIT("\0"),
+        STR_INIT("\0\0"),
+        STR_INIT("a"),
+        STR_INIT("a\0"),
+        STR_INIT("A"),
+        STR_INIT("1234567"),
+        STR_INIT("12345678"),
+        STR_INIT("123456789"),
+        STR_INIT("12345678\0"),
+        STR_INIT("1234567812345678"),
+        STR_INIT("\xff"),
     };
     struct map map = {0};
     for (size_t i = 0; i < COUNT(keys); i++)

@@ -144,7 +144,8 @@ static bool is_zero(const char *bytes, size_t size)
     return true;
 }
 
-/* Sizes from nothing to more than a chunk: aligned, zeroed, apart from each other, and still there at the end. */
+/* Sizes from nothing to more than a chunk: aligned, zeroed, apart from each other, and still there
+ * at the end. */
 static void test_arena(void **state)
 {
     (void)state;

@@ -199,8 +199,8 @@ static void test_rules(void **state)
 static void test_random_paths(void **state)
 {
     (void)state;
-    static const char pieces[][8] = {"/", "/", "\\", ".",   "..",  ";",   "a",   "b",  "?", "#",
-                                     "%", "2", "e",  "%2e", "%2F", "%5c", "%3b", "%00"};
+    static const char pieces[][8] = {"/", "/", "\\", ".", "..",  ";",   "a",   "b",   "?",
+                                     "#", "%", "2",  "e", "%2e", "%2F", "%5c", "%3b", "%00"};
     struct random random = random_start();
     size_t good = 0;
     for (int round = 0; round < 100000; round++) {
@@ -218,7 +218,8 @@ static void test_random_paths(void **state)
         CHECK(name.text, normal.len == 1 || !str_ends_with(normal, STR("/")));
         CHECK(name.text, !str_contains(normal, STR("//")) && !str_contains(normal, STR("/./")));
         CHECK(name.text, !str_contains(normal, STR("/../")) && !str_ends_with(normal, STR("/..")));
-        CHECK(name.text, str_find(normal, ';') == normal.len && str_find(normal, '\\') == normal.len);
+        CHECK(name.text,
+              str_find(normal, ';') == normal.len && str_find(normal, '\\') == normal.len);
     }
     assert_true(good > 10000);
 }
@@ -250,8 +251,8 @@ static void test_prefix(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_origin_form),  cmocka_unit_test(test_absolute_form),
-        cmocka_unit_test(test_rules),        cmocka_unit_test(test_random_paths),
+        cmocka_unit_test(test_origin_form), cmocka_unit_test(test_absolute_form),
+        cmocka_unit_test(test_rules),       cmocka_unit_test(test_random_paths),
         cmocka_unit_test(test_prefix),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -42,7 +42,8 @@ static void test_strictness(void **state)
         {"varint longer than needed", STR_INIT("\x08\x81\x80\x00"), 1},
         {"largest varint", STR_INIT("\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"), 1},
         {"varint of 65 bits", STR_INIT("\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\x02"), -1},
-        {"varint of eleven bytes", STR_INIT("\x08\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x00"), -1},
+        {"varint of eleven bytes", STR_INIT("\x08\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x00"),
+         -1},
         {"varint without a value", STR_INIT("\x08"), -1},
         {"varint without an end", STR_INIT("\x08\x80"), -1},
         {"bytes", STR_INIT("\x0a\x02xy"), 1},
@@ -51,11 +52,24 @@ static void test_strictness(void **state)
         {"bytes with half a length", STR_INIT("\x0a\x80"), -1},
         {"length leaves the message", STR_INIT("\x0a\x03xy"), -1},
         {"length of 64 bits", STR_INIT("\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01xy"), -1},
-        {"length that wraps the place", STR_INIT("\x0a\xfd\xff\xff\xff\xff\xff\xff\xff\xff\x01"), -1},
-        {"fixed64", STR_INIT("\x09" "12345678"), 1},
-        {"fixed64 cut", STR_INIT("\x09" "1234567"), -1},
-        {"fixed32", STR_INIT("\x0d" "1234"), 1},
-        {"fixed32 cut", STR_INIT("\x0d" "123"), -1},
+        {"length that wraps the place", STR_INIT("\x0a\xfd\xff\xff\xff\xff\xff\xff\xff\xff\x01"),
+         -1},
+        {"fixed64",
+         STR_INIT("\x09"
+                  "12345678"),
+         1},
+        {"fixed64 cut",
+         STR_INIT("\x09"
+                  "1234567"),
+         -1},
+        {"fixed32",
+         STR_INIT("\x0d"
+                  "1234"),
+         1},
+        {"fixed32 cut",
+         STR_INIT("\x0d"
+                  "123"),
+         -1},
         {"field number 0", STR_INIT("\x00\x01"), -1},
         {"field number 0, as bytes", STR_INIT("\x02\x00"), -1},
         {"largest field number", STR_INIT("\xf8\xff\xff\xff\x0f\x01"), 1},
@@ -125,8 +139,14 @@ static void test_wrong_type(void **state)
     } cases[] = {
         {"varint", STR_INIT("\x08\x07"), true, false},
         {"bytes", STR_INIT("\x0a\x01x"), false, true},
-        {"fixed64", STR_INIT("\x09" "12345678"), false, false},
-        {"fixed32", STR_INIT("\x0d" "1234"), false, false},
+        {"fixed64",
+         STR_INIT("\x09"
+                  "12345678"),
+         false, false},
+        {"fixed32",
+         STR_INIT("\x0d"
+                  "1234"),
+         false, false},
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
         struct pb_field f;
@@ -152,8 +172,10 @@ static void test_values(void **state)
         uint64_t value;
     } cases[] = {
         {"varint", STR_INIT("\x08\xac\x02"), 1, PB_VARINT, 300},
-        {"largest", STR_INIT("\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"), 1, PB_VARINT, UINT64_MAX},
-        {"fixed64", STR_INIT("\x11\x01\x02\x03\x04\x05\x06\x07\x88"), 2, PB_FIXED64, 0x8807060504030201},
+        {"largest", STR_INIT("\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"), 1, PB_VARINT,
+         UINT64_MAX},
+        {"fixed64", STR_INIT("\x11\x01\x02\x03\x04\x05\x06\x07\x88"), 2, PB_FIXED64,
+         0x8807060504030201},
         {"fixed32", STR_INIT("\x1d\x01\x02\x03\x84"), 3, PB_FIXED32, 0x84030201},
         {"number of two bytes", STR_INIT("\xc8\x0c\x05"), 201, PB_VARINT, 5},
     };
@@ -181,7 +203,8 @@ static void test_write(void **state)
     pb_write_varint(&out, 6, 0);
     pb_end(&out, outer);
     check_text("bytes", buf_str(&out),
-               STR("\x08\xac\x02\xca\x0c\x03" "a\0b\x12\x00\x19\0\0\0\0\0\0\xf0\x3f\x22\x04\x2a\x00\x30\x00"));
+               STR("\x08\xac\x02\xca\x0c\x03"
+                   "a\0b\x12\x00\x19\0\0\0\0\0\0\xf0\x3f\x22\x04\x2a\x00\x30\x00"));
 }
 
 static void test_varint_round_trip(void **state)
@@ -247,10 +270,14 @@ static void test_random_bytes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_strictness),        cmocka_unit_test(test_group_depth),
-        cmocka_unit_test(test_failure_is_sticky), cmocka_unit_test(test_wrong_type),
-        cmocka_unit_test(test_values),            cmocka_unit_test(test_write),
-        cmocka_unit_test(test_varint_round_trip), cmocka_unit_test(test_submessage_lengths),
+        cmocka_unit_test(test_strictness),
+        cmocka_unit_test(test_group_depth),
+        cmocka_unit_test(test_failure_is_sticky),
+        cmocka_unit_test(test_wrong_type),
+        cmocka_unit_test(test_values),
+        cmocka_unit_test(test_write),
+        cmocka_unit_test(test_varint_round_trip),
+        cmocka_unit_test(test_submessage_lengths),
         cmocka_unit_test(test_random_bytes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,4 +1,5 @@
-/* Random numbers for property tests: repeatable. A run prints its seed; TEST_SEED=… in the environment runs it again. */
+/* Random numbers for property tests: repeatable. A run prints its seed; TEST_SEED=… in the
+ * environment runs it again. */
 #ifndef TESTS_RANDOM_H
 #define TESTS_RANDOM_H
 

@@ -23,11 +23,11 @@ static bool get_label(const void *ctx, struct str label, struct str *value)
 
 /* What most tests select from. */
 static const struct label some_labels[] = {
-    {STR_INIT("a"), STR_INIT("1")},        {STR_INIT("b"), STR_INIT("")},
-    {STR_INIT("app"), STR_INIT("web-1")},  {STR_INIT("k8s.io/x-y_z"), STR_INIT("v")},
-    {STR_INIT("has"), STR_INIT("1")},      {STR_INIT("all"), STR_INIT("1")},
-    {STR_INIT("in"), STR_INIT("1")},       {STR_INIT("not"), STR_INIT("1")},
-    {STR_INIT("global"), STR_INIT("1")},   {STR_INIT("bytes"), STR_INIT("x\0y\xff")},
+    {STR_INIT("a"), STR_INIT("1")},       {STR_INIT("b"), STR_INIT("")},
+    {STR_INIT("app"), STR_INIT("web-1")}, {STR_INIT("k8s.io/x-y_z"), STR_INIT("v")},
+    {STR_INIT("has"), STR_INIT("1")},     {STR_INIT("all"), STR_INIT("1")},
+    {STR_INIT("in"), STR_INIT("1")},      {STR_INIT("not"), STR_INIT("1")},
+    {STR_INIT("global"), STR_INIT("1")},  {STR_INIT("bytes"), STR_INIT("x\0y\xff")},
     {STR_INIT(""), STR_INIT("")},
 };
 
@@ -383,8 +383,8 @@ static bool write_random(struct buf *out, struct random *random, int depth)
     static const struct {
         const char *text;
         bool matches;
-    } leaves[] = {{"a == '1'", true},  {"has(none)", false},      {"none != ''", true},
-                  {"all()", true},     {"a in {'2','3'}", false}, {"app starts with 'web'", true},
+    } leaves[] = {{"a == '1'", true}, {"has(none)", false},      {"none != ''", true},
+                  {"all()", true},    {"a in {'2','3'}", false}, {"app starts with 'web'", true},
                   {"b != ''", false}};
     size_t kind = random_below(random, depth > 0 ? 5 : 1);
     if (kind <= 1) {
@@ -402,7 +402,8 @@ static bool write_random(struct buf *out, struct random *random, int depth)
     return kind == 3 ? left && right : left || right;
 }
 
-/* Evaluation agrees with the logic it was written by, and so does that of the normal form, which is its own. */
+/* Evaluation agrees with the logic it was written by, and so does that of the normal form, which is
+ * its own. */
 static void test_random_selectors(void **state)
 {
     (void)state;
@@ -425,11 +426,16 @@ static void test_random_selectors(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_tests),         cmocka_unit_test(test_is_empty),
-        cmocka_unit_test(test_normal_form),   cmocka_unit_test(test_errors),
-        cmocka_unit_test(test_depth),         cmocka_unit_test(test_depth_is_not_length),
-        cmocka_unit_test(test_label_length),  cmocka_unit_test(test_copies),
-        cmocka_unit_test(test_build),         cmocka_unit_test(test_relabel),
+        cmocka_unit_test(test_tests),
+        cmocka_unit_test(test_is_empty),
+        cmocka_unit_test(test_normal_form),
+        cmocka_unit_test(test_errors),
+        cmocka_unit_test(test_depth),
+        cmocka_unit_test(test_depth_is_not_length),
+        cmocka_unit_test(test_label_length),
+        cmocka_unit_test(test_copies),
+        cmocka_unit_test(test_build),
+        cmocka_unit_test(test_relabel),
         cmocka_unit_test(test_random_selectors),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
