@@ -5,15 +5,17 @@
 #include "authz/check_request.h"
 #include "authz/check_response.h"
 #include "authz/interpreter.h"
+#include "base/clock.h"
 #include "base/log.h"
 
 struct check_service {
     struct loop *loop;
     const struct identity_domains *believed;
-    struct authz_snapshot *snapshot;
+    const struct authz_snapshot *snapshot;
     /* Used again for each request, so that serving allocates nothing. */
     struct authz_request request;
     struct buf response;
+    struct check_metrics metrics;
     /* The log's budget for this second. */
     struct loop_timer second;
     unsigned lines_left;
@@ -44,20 +46,15 @@ static bool take_line(struct check_service *service)
     return true;
 }
 
-/* A snapshot of nothing: not in sync, so it refuses. */
-static struct authz_snapshot *empty_snapshot(void)
-{
-    struct authz_snapshot *snapshot = mem_zalloc(sizeof(*snapshot));
-    snapshot->references = 1;
-    return snapshot;
-}
+/* Before there is any: not in sync, so it refuses. */
+static const struct authz_snapshot no_snapshot;
 
 struct check_service *check_service_new(struct loop *loop, const struct identity_domains *believed)
 {
     struct check_service *service = mem_zalloc(sizeof(*service));
     service->loop = loop;
     service->believed = believed;
-    service->snapshot = empty_snapshot();
+    service->snapshot = &no_snapshot;
     service->second = (struct loop_timer){.callback = on_second, .ctx = service};
     service->lines_left = CHECK_LOG_LINES;
     return service;
@@ -68,16 +65,25 @@ void check_service_free(struct check_service *service)
     if (service == NULL)
         return;
     loop_disarm(service->loop, &service->second);
-    authz_snapshot_unref(service->snapshot);
     authz_request_free(&service->request);
     buf_free(&service->response);
     free(service);
 }
 
-void check_service_set_snapshot(struct check_service *service, struct authz_snapshot *snapshot)
+void check_service_set_snapshot(struct check_service *service,
+                                const struct authz_snapshot *snapshot)
 {
-    authz_snapshot_unref(service->snapshot);
     service->snapshot = snapshot;
+}
+
+const struct authz_snapshot *check_service_snapshot(const struct check_service *service)
+{
+    return service->snapshot;
+}
+
+const struct check_metrics *check_service_metrics(const struct check_service *service)
+{
+    return &service->metrics;
 }
 
 bool check_service_is_ready(const struct check_service *service)
@@ -140,18 +146,42 @@ static bool judge(struct check_service *service, struct str message, struct auth
     return true;
 }
 
+/* What staged policies would have done. */
+static void tally_staged(struct check_service *service)
+{
+    const struct authz_place *place;
+    if (!service->snapshot->has_staged)
+        return;
+    struct authz_verdict would =
+        authz_interpret_staged(service->snapshot, &service->request, &place);
+    if (place == NULL || place->policy == NULL)
+        return;
+    struct authz_tally *tally = place->policy->tally;
+    atomic_fetch_add_explicit(would.code == AUTHZ_OK ? &tally->allowed : &tally->denied, 1,
+                              memory_order_relaxed);
+    if (would.code != AUTHZ_OK) {
+        would.policy = &place->id;
+        log_request(service, "Staged policy would deny request", &would,
+                    authz_reason_name(would.reason));
+    }
+}
+
 void check_service_handle(void *ctx, struct grpc_call *call, struct str message)
 {
     struct check_service *service = ctx;
     struct authz_verdict verdict;
+    uint64_t start = clock_nanoseconds();
     if (!judge(service, message, &verdict)) {
+        check_metrics_count_undecodable(&service->metrics);
         grpc_call_finish(call, GRPC_INVALID_ARGUMENT, STR("the message is not a CheckRequest"));
         return;
     }
+    tally_staged(service);
     if (verdict.code != AUTHZ_OK)
         log_request(service, "Denied request", &verdict, authz_reason_name(verdict.reason));
     service->response.len = 0;
     check_response_encode(&service->response, &verdict);
     grpc_call_send(call, buf_str(&service->response));
+    check_metrics_count(&service->metrics, verdict.reason, clock_nanoseconds() - start);
     grpc_call_finish(call, GRPC_OK, STR(""));
 }

@@ -8,11 +8,15 @@
  * It logs refusals (level info) and `log` rules that matched, so many a second at most, with a count of what was left out. A
  * line holds the reason, what decided, the peer, the method and the normal path; never headers, queries or bodies.
  *
+ * Staged policies are judged beside the enforced ones, tallied, and logged where they would refuse; the verdict does not depend
+ * on them.
+ *
  * Threads: the loop's.
  */
 #ifndef AUTHZ_CHECK_SERVICE_H
 #define AUTHZ_CHECK_SERVICE_H
 
+#include "authz/check_metrics.h"
 #include "authz/identity.h"
 #include "authz/snapshot.h"
 #include "base/loop.h"
@@ -27,8 +31,15 @@ struct check_service;
 struct check_service *check_service_new(struct loop *loop, const struct identity_domains *believed);
 void check_service_free(struct check_service *service);
 
-/* From now on requests are judged by this snapshot, which is the service's; the one before is released. */
-void check_service_set_snapshot(struct check_service *service, struct authz_snapshot *snapshot);
+/* From now on requests are judged by this snapshot; borrowed until the next one is set. */
+void check_service_set_snapshot(struct check_service *service,
+                                const struct authz_snapshot *snapshot);
+
+/* The snapshot that requests are judged by; borrowed. */
+const struct authz_snapshot *check_service_snapshot(const struct check_service *service);
+
+/* Its counters, which any thread may read. */
+const struct check_metrics *check_service_metrics(const struct check_service *service);
 
 bool check_service_is_ready(const struct check_service *service);
 

@@ -376,7 +376,10 @@ enum outcome { NEXT_POLICY, ALLOWED, DENIED, PASSED, REFUSED };
 struct walk {
     struct context context;
     const struct authz_observer *observer;
+    bool with_staged; /* as if staged policies were enforced */
     struct authz_verdict verdict;
+    const struct authz_place
+        *staged; /* the staged policy that decided, or the last one of the tier; NULL: none */
 };
 
 static enum outcome refuse(struct walk *w, enum authz_code code, enum authz_reason reason)
@@ -476,19 +479,25 @@ static enum outcome walk_place(struct walk *w, const struct authz_place *place, 
 /* Returns NEXT_POLICY if the walk goes on behind the tier. */
 static enum outcome walk_tier(struct walk *w, const struct authz_tier *tier)
 {
+    const struct authz_place *last_staged = NULL;
     w->verdict.tier = tier->name;
     for (size_t i = 0; i < tier->policy_count; i++) {
-        if (tier->policies[i].is_staged)
+        const struct authz_place *place = &tier->policies[i];
+        if (place->is_staged && !w->with_staged)
             continue;
-        enum outcome outcome = walk_place(w, &tier->policies[i], false);
+        w->staged = place->is_staged ? place : NULL;
+        last_staged = place->is_staged ? place : last_staged;
+        enum outcome outcome = walk_place(w, place, false);
         if (outcome == PASSED)
             return NEXT_POLICY;
         if (outcome != NEXT_POLICY)
             return outcome;
     }
     leave_policies(w);
+    w->staged = NULL;
     if (tier->default_pass)
         return NEXT_POLICY;
+    w->staged = last_staged;
     return refuse(w, AUTHZ_PERMISSION_DENIED, AUTHZ_DENIED_BY_TIER_DEFAULT);
 }
 
@@ -496,6 +505,7 @@ static enum outcome walk_profiles(struct walk *w)
 {
     const struct authz_snapshot *snapshot = w->context.snapshot;
     w->verdict.tier = str_make(NULL, 0);
+    w->staged = NULL;
     for (size_t i = 0; i < snapshot->profile_count; i++) {
         enum outcome outcome = walk_place(w, &snapshot->profiles[i], true);
         if (outcome == PASSED || outcome == DENIED)
@@ -513,9 +523,10 @@ static void walk_all(struct walk *w)
 {
     const struct authz_snapshot *snapshot = w->context.snapshot;
     for (size_t i = 0; i < snapshot->tier_count; i++) {
-        if (!snapshot->tiers[i].is_enforced)
+        const struct authz_tier *tier = &snapshot->tiers[i];
+        if (!tier->is_enforced && !(w->with_staged && tier->has_staged))
             continue;
-        enum outcome outcome = walk_tier(w, &snapshot->tiers[i]);
+        enum outcome outcome = walk_tier(w, tier);
         if (outcome == ALLOWED)
             return;
         if (outcome == DENIED)
@@ -526,20 +537,33 @@ static void walk_all(struct walk *w)
     walk_profiles(w);
 }
 
+static void judge(struct walk *w)
+{
+    w->verdict =
+        (struct authz_verdict){.code = AUTHZ_OK, .reason = AUTHZ_ALLOWED_BY_RULE, .rule = -1};
+    if (!w->context.snapshot->in_sync)
+        refuse(w, AUTHZ_INTERNAL, AUTHZ_NOT_IN_SYNC);
+    else if (!w->context.snapshot->has_endpoint)
+        refuse(w, AUTHZ_INTERNAL, AUTHZ_NO_ENDPOINT);
+    else
+        walk_all(w);
+}
+
 struct authz_verdict authz_interpret(const struct authz_snapshot *snapshot,
                                      const struct authz_request *request,
                                      const struct authz_observer *observer)
 {
-    struct walk w = {
-        .context = {.snapshot = snapshot, .request = request},
-        .observer = observer,
-        .verdict = {.code = AUTHZ_OK, .reason = AUTHZ_ALLOWED_BY_RULE, .rule = -1},
-    };
-    if (!snapshot->in_sync)
-        refuse(&w, AUTHZ_INTERNAL, AUTHZ_NOT_IN_SYNC);
-    else if (!snapshot->has_endpoint)
-        refuse(&w, AUTHZ_INTERNAL, AUTHZ_NO_ENDPOINT);
-    else
-        walk_all(&w);
+    struct walk w = {.context = {.snapshot = snapshot, .request = request}, .observer = observer};
+    judge(&w);
+    return w.verdict;
+}
+
+struct authz_verdict authz_interpret_staged(const struct authz_snapshot *snapshot,
+                                            const struct authz_request *request,
+                                            const struct authz_place **place)
+{
+    struct walk w = {.context = {.snapshot = snapshot, .request = request}, .with_staged = true};
+    judge(&w);
+    *place = w.staged;
     return w.verdict;
 }

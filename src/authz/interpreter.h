@@ -23,4 +23,10 @@ struct authz_verdict authz_interpret(const struct authz_snapshot *snapshot,
                                      const struct authz_request *request,
                                      const struct authz_observer *observer);
 
+/* What the request's verdict would be if staged policies were enforced, as far as a staged policy would decide it: a rule of its
+ * own, or its tier's default action after it. *place is then that policy's, else NULL. Nothing is observed. */
+struct authz_verdict authz_interpret_staged(const struct authz_snapshot *snapshot,
+                                            const struct authz_request *request,
+                                            const struct authz_place **place);
+
 #endif

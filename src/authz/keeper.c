@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "authz/store.h"
+#include "base/clock.h"
 #include "base/mem.h"
 
 struct authz_keeper {
@@ -10,6 +11,7 @@ struct authz_keeper {
     void *ctx;
     struct authz_store *in_force; /* NULL before the first InSync */
     struct authz_store *aside;    /* NULL once the present stream is in sync */
+    uint64_t version;             /* of the last snapshot */
     bool aside_in_sync;           /* to take over at the end of this batch */
 };
 
@@ -47,20 +49,26 @@ static void on_message(void *ctx, const struct psync_message *message)
         keeper->aside_in_sync = keeper->aside != NULL;
 }
 
+static void publish(struct authz_keeper *keeper)
+{
+    uint64_t start = clock_nanoseconds();
+    struct authz_snapshot *snapshot = authz_store_commit(keeper->in_force);
+    snapshot->build_nanoseconds = clock_nanoseconds() - start;
+    snapshot->version = ++keeper->version;
+    keeper->publish(keeper->ctx, snapshot);
+}
+
 static void on_batch_end(void *ctx)
 {
     struct authz_keeper *keeper = ctx;
     if (keeper->aside != NULL && !keeper->aside_in_sync)
         return;
-    struct authz_store *old = NULL;
     if (keeper->aside != NULL) {
-        old = keeper->in_force;
+        authz_store_free(keeper->in_force);
         keeper->in_force = keeper->aside;
         keeper->aside = NULL;
     }
-    keeper->publish(keeper->ctx, authz_store_commit(keeper->in_force));
-    /* Now that its last snapshot was given back. */
-    authz_store_free(old);
+    publish(keeper);
 }
 
 struct psync_sink authz_keeper_sink(struct authz_keeper *keeper)

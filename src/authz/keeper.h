@@ -8,8 +8,7 @@
  *
  * It is a psync_sink; where the messages come from (a socket, a calculation in this process) makes no difference.
  *
- * Threads: one. Snapshots that were published are the receiver's, who releases them on this thread, before the keeper is
- * freed; see authz_store_commit.
+ * Threads: one. Snapshots that were published are the receiver's, who releases them on this thread.
  */
 #ifndef AUTHZ_KEEPER_H
 #define AUTHZ_KEEPER_H

@@ -189,12 +189,23 @@ static struct authz_policy *policy_new(struct slot_table *table)
 {
     struct authz_policy *policy = mem_zalloc(sizeof(*policy));
     policy->references = 1;
-    policy->table = table;
+    policy->table = slot_table_ref(table);
     return policy;
 }
 
+/* The tally of the policy's last version goes on. */
+static struct authz_tally *take_tally(const struct authz_policy *before)
+{
+    struct authz_tally *tally = before != NULL ? before->tally : NULL;
+    if (tally == NULL)
+        tally = mem_zalloc(sizeof(*tally));
+    tally->references++;
+    return tally;
+}
+
 struct authz_policy *authz_policy_compile(const struct psync_policy *source,
-                                          struct slot_table *table)
+                                          struct slot_table *table,
+                                          const struct authz_policy *before)
 {
     struct error err;
     struct authz_policy *policy = policy_new(table);
@@ -205,6 +216,8 @@ struct authz_policy *authz_policy_compile(const struct psync_policy *source,
         .kind = arena_copy(&policy->arena, source->id.kind),
     };
     policy->namespace = arena_copy(&policy->arena, source->namespace);
+    if (authz_policy_id_is_staged(&policy->id))
+        policy->tally = take_tally(before);
     compile_rules(&(struct compiler){policy, &err}, &source->inbound, source->malformed);
     return policy;
 }
@@ -226,7 +239,10 @@ void authz_policy_unref(struct authz_policy *policy)
         return;
     for (size_t i = 0; i < policy->slot_count; i++)
         slot_release(policy->table, policy->slots[i]);
+    slot_table_unref(policy->table);
     free(policy->slots);
+    if (policy->tally != NULL && --policy->tally->references == 0)
+        free(policy->tally);
     arena_free(&policy->arena);
     free(policy);
 }

@@ -11,6 +11,8 @@
 #ifndef AUTHZ_POLICY_H
 #define AUTHZ_POLICY_H
 
+#include <stdatomic.h>
+
 #include "authz/slots.h"
 #include "base/ip.h"
 #include "base/mem.h"
@@ -68,12 +70,19 @@ struct authz_rule {
     size_t path_count;
 };
 
+/* What a staged policy would have decided. It outlives the versions of its policy. */
+struct authz_tally {
+    unsigned references; /* the store's thread counts */
+    _Atomic uint64_t allowed, denied;
+};
+
 struct authz_policy {
     unsigned references;
     struct arena arena;
     struct psync_policy_id id; /* of a profile: its name, and kind "Profile" */
     struct str namespace;      /* of the policy's rules; empty: global */
     struct str malformed;      /* empty: sound; else why */
+    struct authz_tally *tally; /* of a staged policy; else NULL */
     struct authz_rule *rules;
     size_t rule_count;
     /* Who counts the slots. */
@@ -82,8 +91,10 @@ struct authz_policy {
     size_t slot_count, slot_capacity;
 };
 
+/* `before`: the version that it replaces, or NULL. */
 struct authz_policy *authz_policy_compile(const struct psync_policy *source,
-                                          struct slot_table *table);
+                                          struct slot_table *table,
+                                          const struct authz_policy *before);
 struct authz_policy *authz_profile_compile(const struct psync_profile *source,
                                            struct slot_table *table);
 void authz_policy_unref(struct authz_policy *policy);

@@ -4,6 +4,29 @@
 
 #include "base/mem.h"
 
+struct slot_table *slot_table_new(void)
+{
+    struct slot_table *table = mem_zalloc(sizeof(*table));
+    table->references = 1;
+    return table;
+}
+
+struct slot_table *slot_table_ref(struct slot_table *table)
+{
+    table->references++;
+    return table;
+}
+
+/* Whoever has a slot holds the table, so the last one leaves it empty. */
+void slot_table_unref(struct slot_table *table)
+{
+    if (--table->references > 0)
+        return;
+    map_free(&table->by_name);
+    free(table->by_index);
+    free(table);
+}
+
 /* A free index: the first hole, else a new one. Slots come and go rarely and are few thousand at most. */
 static size_t find_index(struct slot_table *table)
 {
@@ -45,11 +68,4 @@ void slot_release(struct slot_table *table, struct slot *slot)
     table->by_index[slot->index] = NULL;
     free(slot->name);
     free(slot);
-}
-
-void slot_table_free(struct slot_table *table)
-{
-    map_free(&table->by_name);
-    free(table->by_index);
-    *table = (struct slot_table){0};
 }

@@ -21,19 +21,24 @@ struct slot {
     struct authz_ipset *set; /* the current version, or NULL: missing */
 };
 
-/* {0} is empty and valid. */
+/* Counted: the store holds it, and so does every policy with slots in it, for a snapshot may keep a policy longer than the
+ * store lives. */
 struct slot_table {
+    unsigned references;
     struct map by_name;
     struct slot **by_index; /* NULL where free */
     size_t count;           /* of by_index in use, free ones too */
     size_t capacity;
 };
 
+struct slot_table *slot_table_new(void);
+struct slot_table *slot_table_ref(struct slot_table *table);
+void slot_table_unref(struct slot_table *table);
+
 /* The slot of a name, made if there is none; counted. */
 struct slot *slot_acquire(struct slot_table *table, struct str name);
 /* The slot of a name, or NULL; not counted. */
 struct slot *slot_find(const struct slot_table *table, struct str name);
 void slot_release(struct slot_table *table, struct slot *slot);
-void slot_table_free(struct slot_table *table);
 
 #endif

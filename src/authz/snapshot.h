@@ -31,6 +31,7 @@ struct authz_tier {
     struct authz_place *policies;
     size_t policy_count;
     bool is_enforced; /* some policy in it is not staged */
+    bool has_staged;
 };
 
 /* Labels by name; immutable, shared between snapshots until an account or a namespace changes. */
@@ -44,6 +45,10 @@ struct authz_snapshot {
     unsigned references;
     bool in_sync;
     bool has_endpoint; /* and it could be read */
+    bool has_staged;   /* some tier has staged policies */
+    /* Set by the keeper: */
+    uint64_t version;           /* 1, 2, … */
+    uint64_t build_nanoseconds; /* what making it took */
     struct arena arena;
     struct authz_tier *tiers;
     size_t tier_count;

@@ -14,7 +14,7 @@ struct entry {
 
 struct authz_store {
     bool in_sync;
-    struct slot_table slots;
+    struct slot_table *slots;
     struct map policies;               /* policy key -> struct entry */
     struct map profiles;               /* name -> struct entry */
     struct authz_directory *directory; /* shared with snapshots: copied before it changes */
@@ -27,6 +27,7 @@ struct authz_store {
 struct authz_store *authz_store_new(void)
 {
     struct authz_store *store = mem_zalloc(sizeof(*store));
+    store->slots = slot_table_new();
     store->directory = mem_zalloc(sizeof(*store->directory));
     store->directory->references = 1;
     return store;
@@ -80,10 +81,13 @@ static void report_malformed(const struct authz_policy *policy)
 
 static void update_policy(struct authz_store *store, const struct psync_policy *source)
 {
-    CLEANUP_BUF struct buf key = {0};
-    struct authz_policy *policy = authz_policy_compile(source, &store->slots);
+    CLEANUP_BUF struct buf text = {0};
+    struct str key = policy_key(&text, &source->id);
+    const struct entry *before = map_get(&store->policies, key);
+    struct authz_policy *policy =
+        authz_policy_compile(source, store->slots, before != NULL ? before->policy : NULL);
     report_malformed(policy);
-    set_entry(&store->policies, policy_key(&key, &source->id), policy);
+    set_entry(&store->policies, key, policy);
 }
 
 static void remove_policy(struct authz_store *store, const struct psync_policy_id *id)
@@ -94,7 +98,7 @@ static void remove_policy(struct authz_store *store, const struct psync_policy_i
 
 static void update_profile(struct authz_store *store, const struct psync_profile *source)
 {
-    struct authz_policy *policy = authz_profile_compile(source, &store->slots);
+    struct authz_policy *policy = authz_profile_compile(source, store->slots);
     report_malformed(policy);
     set_entry(&store->profiles, source->name, policy);
 }
@@ -116,9 +120,9 @@ static void report_unusable(struct str id, const struct authz_ipset *before,
 /* A set holds its own slot as long as it exists. */
 static void replace_set(struct authz_store *store, struct str id, struct authz_ipset *set)
 {
-    struct slot *slot = slot_find(&store->slots, id);
+    struct slot *slot = slot_find(store->slots, id);
     if (slot == NULL || slot->set == NULL)
-        slot = slot_acquire(&store->slots, id);
+        slot = slot_acquire(store->slots, id);
     authz_ipset_unref(slot->set);
     slot->set = set;
 }
@@ -134,7 +138,7 @@ static void update_set(struct authz_store *store, const struct psync_ipset_updat
 static void change_set(struct authz_store *store, const struct psync_ipset_delta *delta)
 {
     struct str bad_member;
-    struct slot *slot = slot_find(&store->slots, delta->id);
+    struct slot *slot = slot_find(store->slots, delta->id);
     const struct authz_ipset *before = slot != NULL ? slot->set : NULL;
     struct authz_ipset *set = authz_ipset_apply(before, delta, &bad_member);
     report_unusable(delta->id, before, set, bad_member);
@@ -143,12 +147,12 @@ static void change_set(struct authz_store *store, const struct psync_ipset_delta
 
 static void remove_set(struct authz_store *store, struct str id)
 {
-    struct slot *slot = slot_find(&store->slots, id);
+    struct slot *slot = slot_find(store->slots, id);
     if (slot == NULL || slot->set == NULL)
         return;
     authz_ipset_unref(slot->set);
     slot->set = NULL;
-    slot_release(&store->slots, slot);
+    slot_release(store->slots, slot);
 }
 
 /* ---- service accounts and namespaces ---- */
@@ -357,6 +361,7 @@ static void commit_tier(const struct authz_store *store, struct arena *arena,
             .is_staged = authz_policy_id_is_staged(id),
         };
         tier->is_enforced |= !tier->policies[i].is_staged;
+        tier->has_staged |= tier->policies[i].is_staged;
     }
 }
 
@@ -366,8 +371,10 @@ static void commit_endpoint(const struct authz_store *store, struct authz_snapsh
     struct arena *arena = &snapshot->arena;
     snapshot->tier_count = endpoint->tier_count;
     snapshot->tiers = arena_array(arena, endpoint->tier_count, sizeof(*snapshot->tiers));
-    for (size_t i = 0; i < endpoint->tier_count; i++)
+    for (size_t i = 0; i < endpoint->tier_count; i++) {
         commit_tier(store, arena, &endpoint->tiers[i], &snapshot->tiers[i]);
+        snapshot->has_staged |= snapshot->tiers[i].has_staged;
+    }
     snapshot->profile_count = endpoint->profile_ids.count;
     snapshot->profiles = arena_array(arena, snapshot->profile_count, sizeof(*snapshot->profiles));
     for (size_t i = 0; i < snapshot->profile_count; i++) {
@@ -386,10 +393,11 @@ struct authz_snapshot *authz_store_commit(struct authz_store *store)
     snapshot->in_sync = store->in_sync;
     snapshot->has_endpoint = store->has_endpoint;
     commit_endpoint(store, snapshot);
-    snapshot->set_count = store->slots.count;
-    snapshot->sets = mem_zalloc(store->slots.count * sizeof(struct authz_ipset *));
-    for (size_t i = 0; i < store->slots.count; i++) {
-        snapshot->sets[i] = store->slots.by_index[i] != NULL ? store->slots.by_index[i]->set : NULL;
+    snapshot->set_count = store->slots->count;
+    snapshot->sets = mem_zalloc(store->slots->count * sizeof(struct authz_ipset *));
+    for (size_t i = 0; i < store->slots->count; i++) {
+        snapshot->sets[i] =
+            store->slots->by_index[i] != NULL ? store->slots->by_index[i]->set : NULL;
         authz_ipset_ref(snapshot->sets[i]);
     }
     snapshot->directory = store->directory;
@@ -415,15 +423,15 @@ void authz_store_free(struct authz_store *store)
         return;
     free_entries(&store->policies);
     free_entries(&store->profiles);
-    for (size_t i = 0; i < store->slots.count; i++) {
-        struct slot *slot = store->slots.by_index[i];
+    for (size_t i = 0; i < store->slots->count; i++) {
+        struct slot *slot = store->slots->by_index[i];
         if (slot != NULL && slot->set != NULL) {
             authz_ipset_unref(slot->set);
             slot->set = NULL;
-            slot_release(&store->slots, slot);
+            slot_release(store->slots, slot);
         }
     }
-    slot_table_free(&store->slots);
+    slot_table_unref(store->slots);
     authz_directory_unref(store->directory);
     arena_free(&store->endpoint_arena);
     free(store);

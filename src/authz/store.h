@@ -23,7 +23,7 @@ void authz_store_free(struct authz_store *store);
 /* Folds one message; copies what it keeps. Logs what cannot be understood. */
 void authz_store_apply(struct authz_store *store, const struct psync_message *message);
 
-/* A snapshot of the present state; the caller releases it, before the store is freed. */
+/* A snapshot of the present state; the caller releases it. It may outlive the store. */
 struct authz_snapshot *authz_store_commit(struct authz_store *store);
 
 #endif

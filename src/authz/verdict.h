@@ -39,6 +39,7 @@ enum authz_reason {
     AUTHZ_MALFORMED_POLICY,
     AUTHZ_MALFORMED_PROFILE,
     AUTHZ_MISSING_IP_SET,
+    AUTHZ_REASON_COUNT,
 };
 
 /* Everything that it points to belongs to the snapshot that was asked. */

@@ -113,6 +113,11 @@ struct policy_source *policy_source_open(struct loop *loop, const char *target,
     return source;
 }
 
+uint64_t policy_source_streams(const struct policy_source *source)
+{
+    return source->client != NULL ? psync_client_streams(source->client) : 0;
+}
+
 void policy_source_close(struct policy_source *source)
 {
     if (source == NULL)

@@ -23,6 +23,9 @@ struct policy_source *policy_source_open(struct loop *loop, const char *target,
                                          const char *workload, struct authz_keeper *keeper,
                                          const struct policy_source_events *events,
                                          struct error *err);
+/* How many Policy Sync streams have come up so far; of a directory, 0. */
+uint64_t policy_source_streams(const struct policy_source *source);
+
 void policy_source_close(struct policy_source *source);
 
 #endif

@@ -1,6 +1,6 @@
 /* dikastes server: plugs a source of policy, its keeper and the services together, and runs them on one loop.
  *
- *     policy source ──messages──► keeper ──snapshot──► check service ◄── Envoy
+ *     policy source ──messages──► keeper ──snapshot──► workers ◄── Envoy
  */
 #include <errno.h>
 #include <signal.h>
@@ -10,34 +10,43 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-#include "authz/check_service.h"
-#include "authz/health_service.h"
+#include "authz/keeper.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/loop.h"
+#include "cmd/admin.h"
 #include "cmd/commands.h"
 #include "cmd/listen.h"
 #include "cmd/options.h"
 #include "cmd/policy_source.h"
+#include "cmd/worker.h"
 
 /* How long calls in flight may take to end after SIGTERM, in milliseconds. */
 enum { DRAIN_PATIENCE = 5000 };
 
+/* How often workers are asked for old snapshots, in milliseconds; and how many may be had. */
+enum { SWEEP_PAUSE = 20, WORKER_LIMIT = 64 };
+
 struct server_options {
-    const char *listen, *dial, *workload, *trust_domain, *log_level, *log_format;
+    const char *listen, *dial, *workload, *trust_domain, *workers, *log_level, *log_format;
+    uint64_t worker_count;
     bool debug, help;
 };
 
 struct server {
     struct loop *loop;
     struct loop_watch signals;
+    struct loop_timer sweep;
     bool draining;
     struct identity_domains domains;
     struct authz_keeper *keeper;
     struct policy_source *source;
     bool source_is_up;
-    struct check_service *check;
-    struct health_service *health;
-    struct grpc_server *grpc;
+    struct authz_snapshot *snapshot; /* in force; NULL before the first */
+    struct worker **workers;         /* the first is on the main loop */
+    size_t worker_count;
+    struct http_server *http;
+    struct admin admin;
 };
 
 /* ---- policy ---- */
@@ -45,14 +54,34 @@ struct server {
 /* Ready: a policy is in force, and news of it would come. */
 static void update_health(struct server *s)
 {
-    health_service_set_ready(s->health, s->source_is_up && check_service_is_ready(s->check));
+    s->admin.ready = s->source_is_up && s->snapshot != NULL && s->snapshot->in_sync;
+    for (size_t i = 0; i < s->worker_count; i++)
+        worker_set_ready(s->workers[i], s->admin.ready);
+}
+
+/* Workers on other threads let go of old snapshots a little later. */
+static void on_sweep(void *ctx)
+{
+    struct server *s = ctx;
+    bool done = true;
+    for (size_t i = 0; i < s->worker_count; i++)
+        done &= worker_sweep(s->workers[i]);
+    if (!done)
+        loop_arm(s->loop, &s->sweep, SWEEP_PAUSE);
 }
 
 static void on_snapshot(void *ctx, struct authz_snapshot *snapshot)
 {
     struct server *s = ctx;
-    check_service_set_snapshot(s->check, snapshot);
-    log_message(LOG_DEBUG, "A new policy snapshot is in force");
+    authz_snapshot_unref(s->snapshot);
+    s->snapshot = snapshot;
+    s->admin.snapshot = snapshot;
+    s->admin.snapshot_time = clock_nanoseconds();
+    for (size_t i = 0; i < s->worker_count; i++)
+        worker_publish(s->workers[i], snapshot);
+    on_sweep(s);
+    log_event(LOG_DEBUG, "A new policy snapshot is in force",
+              LOG_INT("version", snapshot->version));
     update_health(s);
 }
 
@@ -63,11 +92,33 @@ static void on_source_up(void *ctx, bool up)
     update_health(s);
 }
 
-/* ---- signals ---- */
+/* ---- stopping ---- */
 
 static void on_drained(void *ctx)
 {
     loop_stop(((struct server *)ctx)->loop);
+}
+
+static void stop(struct server *s, const char *why)
+{
+    if (s->draining) {
+        log_message(LOG_WARNING, "Asked to stop a second time: stopping at once");
+        for (size_t i = 0; i < s->worker_count; i++)
+            worker_drain(s->workers[i], 1, on_drained, s);
+        loop_stop(s->loop);
+        return;
+    }
+    s->draining = true;
+    log_event(LOG_INFO, "Stopping", LOG_C("reason", why));
+    for (size_t i = 0; i < s->worker_count; i++)
+        worker_drain(s->workers[i], DRAIN_PATIENCE, on_drained, s);
+}
+
+static void on_terminate(void *ctx)
+{
+    struct server *s = ctx;
+    if (!s->draining)
+        stop(s, "HTTP termination request");
 }
 
 static void on_signal(void *ctx, uint32_t events)
@@ -75,18 +126,11 @@ static void on_signal(void *ctx, uint32_t events)
     struct server *s = ctx;
     struct signalfd_siginfo info;
     (void)events;
-    while (read(s->signals.fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
-        if (s->draining) {
-            log_message(LOG_WARNING, "Second signal: stopping at once");
-            loop_stop(s->loop);
-            return;
-        }
-        s->draining = true;
-        log_event(LOG_INFO, "Stopping", LOG_C("signal", sigabbrev_np((int)info.ssi_signo)));
-        grpc_server_drain(s->grpc, DRAIN_PATIENCE, on_drained, s);
-    }
+    while (read(s->signals.fd, &info, sizeof(info)) == (ssize_t)sizeof(info))
+        stop(s, info.ssi_signo == SIGTERM ? "SIGTERM" : "SIGINT");
 }
 
+/* Before any thread is started, so that all of them leave these signals to the main loop. */
 static bool start_signals(struct server *s, struct error *err)
 {
     sigset_t set;
@@ -94,7 +138,7 @@ static bool start_signals(struct server *s, struct error *err)
     sigaddset(&set, SIGTERM);
     sigaddset(&set, SIGINT);
     signal(SIGPIPE, SIG_IGN);
-    sigprocmask(SIG_BLOCK, &set, NULL);
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
     s->signals = (struct loop_watch){signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC), on_signal, s};
     if (s->signals.fd < 0)
         return error_set(err, "cannot watch signals: %s", strerror(errno));
@@ -103,62 +147,93 @@ static bool start_signals(struct server *s, struct error *err)
 
 /* ---- the server ---- */
 
-static bool serve(struct server *s, int listen_fd, struct error *err)
+static bool make_workers(struct server *s, size_t count, int listen_fd, struct error *err)
 {
-    const struct grpc_method methods[] = {
-        {STR("/envoy.service.auth.v3.Authorization/Check"), check_service_handle, s->check},
-        {STR("/envoy.service.auth.v2.Authorization/Check"), check_service_handle, s->check},
-        {STR("/envoy.service.auth.v2alpha.Authorization/Check"), check_service_handle, s->check},
-        {STR("/dikastes.Healthz/CheckLiveness"), health_service_liveness, s->health},
-        {STR("/dikastes.Healthz/CheckReadiness"), health_service_readiness, s->health},
-        {STR("/grpc.health.v1.Health/Check"), health_service_check, s->health},
-        {STR("/grpc.health.v1.Health/Watch"), health_service_watch, s->health},
-    };
-    s->grpc =
-        grpc_server_new(s->loop, listen_fd, methods, sizeof(methods) / sizeof(methods[0]), err);
-    if (s->grpc == NULL)
-        return false;
-    loop_run(s->loop);
-    grpc_server_free(s->grpc);
-    s->grpc = NULL;
+    s->workers = mem_zalloc(count * sizeof(struct worker *));
+    for (size_t i = 0; i < count; i++) {
+        s->workers[i] = worker_new(i == 0 ? s->loop : NULL, listen_fd, &s->domains, err);
+        if (s->workers[i] == NULL)
+            return false;
+        s->worker_count++;
+    }
+    s->admin.workers = s->workers;
+    s->admin.worker_count = s->worker_count;
     return true;
+}
+
+static bool start_workers(struct server *s, struct error *err)
+{
+    for (size_t i = 0; i < s->worker_count; i++) {
+        if (!worker_start(s->workers[i], err))
+            return false;
+    }
+    return true;
+}
+
+/* The port is asked for by the environment, as upstream's is. */
+static bool start_http(struct server *s, struct error *err)
+{
+    const char *port = getenv("DIKASTES_HTTP_BIND_PORT");
+    if (port == NULL || port[0] == '\0')
+        return true;
+    s->admin.terminate = on_terminate;
+    s->admin.ctx = s;
+    s->http = http_server_new(s->loop, getenv("DIKASTES_HTTP_BIND_ADDR"), port, admin_handle,
+                              &s->admin, err);
+    return s->http != NULL;
+}
+
+static bool start_policy(struct server *s, const struct server_options *o, struct error *err)
+{
+    const struct policy_source_events events = {on_source_up, s};
+    s->keeper = authz_keeper_new(on_snapshot, s);
+    s->source = policy_source_open(s->loop, o->dial, o->workload, s->keeper, &events, err);
+    s->admin.source = s->source;
+    return s->source != NULL;
 }
 
 static void free_server(struct server *s)
 {
+    http_server_free(s->http);
     policy_source_close(s->source);
-    check_service_free(s->check); /* gives its snapshot back, so before the keeper */
+    for (size_t i = 0; i < s->worker_count; i++)
+        worker_free(s->workers[i]);
+    free(s->workers);
+    authz_snapshot_unref(s->snapshot);
     authz_keeper_free(s->keeper);
-    health_service_free(s->health);
     if (s->signals.fd >= 0)
         close(s->signals.fd);
     loop_free(s->loop);
 }
 
+/* Everything up to the first request, with the socket open. */
+static bool start(struct server *s, const struct server_options *o, int listen_fd,
+                  struct error *err)
+{
+    return make_workers(s, o->worker_count, listen_fd, err) && start_http(s, err) &&
+           start_policy(s, o, err) && start_workers(s, err);
+}
+
 static bool run_server(struct server *s, const struct server_options *o, struct error *err)
 {
-    const struct policy_source_events events = {on_source_up, s};
     s->signals.fd = -1;
+    s->sweep = (struct loop_timer){.callback = on_sweep, .ctx = s};
     s->loop = loop_new(err);
     if (s->loop == NULL || !start_signals(s, err))
         return false;
-    s->keeper = authz_keeper_new(on_snapshot, s);
-    s->health = health_service_new();
-    s->check = check_service_new(s->loop, &s->domains);
     /* Listening comes first: a path that cannot be had is the likelier mistake, and Envoy may connect at once. Until the policy
-     * is read, requests wait in the socket's queue. */
-    int listen_fd = listen_unix(o->listen, err);
+     * is read, its calls wait in the socket's queue. */
+    CLEANUP_CLOSE int listen_fd = listen_unix(o->listen, err);
     if (listen_fd < 0)
         return false;
-    s->source = policy_source_open(s->loop, o->dial, o->workload, s->keeper, &events, err);
-    bool ok = s->source != NULL;
+    bool ok = start(s, o, listen_fd, err);
     if (ok) {
         log_event(LOG_INFO, "Serving", LOG_C("listen", o->listen), LOG_C("policy", o->dial),
                   LOG_C("workload", o->workload != NULL ? o->workload : ""),
-                  LOG_C("version", DIKAST_VERSION));
-        ok = serve(s, listen_fd, err);
-    } else {
-        close(listen_fd);
+                  LOG_INT("workers", o->worker_count), LOG_C("version", DIKAST_VERSION));
+        close(listen_fd); /* workers have their own */
+        listen_fd = -1;
+        loop_run(s->loop);
     }
     unlink(o->listen);
     return ok;
@@ -177,6 +252,9 @@ static void print_help(const struct option_spec *specs, size_t count)
          "Options:");
     options_print(stdout, specs, count);
     puts("\n"
+         "DIKASTES_HTTP_BIND_PORT in the environment (and DIKASTES_HTTP_BIND_ADDR, default: all "
+         "addresses)\n"
+         "opens an HTTP port with /metrics, /healthz, /readyz and /terminate.\n"
          "SIGTERM and SIGINT stop it: what is in flight is answered first. A second one stops it "
          "at once.\n"
          "Exit status: 0 stopped by a signal, 1 it could not start.");
@@ -196,7 +274,7 @@ static struct identity_domains split_domains(struct arena *arena, const char *li
     return domains;
 }
 
-static bool check_options(const struct server_options *o, const struct identity_domains *domains,
+static bool check_options(struct server_options *o, const struct identity_domains *domains,
                           struct error *err)
 {
     enum log_level level = LOG_INFO;
@@ -211,6 +289,10 @@ static bool check_options(const struct server_options *o, const struct identity_
     log_set_format(json ? LOG_JSON : LOG_LOGFMT);
     if (o->trust_domain != NULL && domains->count == 0)
         return error_set(err, "--trust-domain: no domain given");
+    if (!str_parse_uint(str_from_c(o->workers), WORKER_LIMIT, &o->worker_count) ||
+        o->worker_count == 0)
+        return error_set(err, "--workers: %s is not a number from 1 to %d",
+                         quote(str_from_c(o->workers)).text, WORKER_LIMIT);
     return policy_source_check(o->dial, o->workload, err);
 }
 
@@ -218,6 +300,7 @@ int command_server(int first, int argc, char **argv)
 {
     struct server_options o = {.listen = DEFAULT_SOCKET,
                                .dial = "localhost:50051",
+                               .workers = "1",
                                .log_level = "info",
                                .log_format = "logfmt"};
     const struct option_spec specs[] = {
@@ -233,6 +316,9 @@ int command_server(int first, int argc, char **argv)
         {0, "trust-domain", "D[,D]",
          "believe certificates of these SPIFFE trust domains only\n(default: any)", &o.trust_domain,
          NULL},
+        {0, "workers", "N",
+         "threads that answer (default: 1, right for a sidecar; gateways may want more)",
+         &o.workers, NULL},
         {0, "log-level", "LEVEL", "debug, info, warning or error (default: info)", &o.log_level,
          NULL},
         {0, "log-format", "FORMAT", "logfmt or json (default: logfmt)", &o.log_format, NULL},

@@ -22,6 +22,7 @@ struct psync_client {
     struct arena arena; /* of the messages of one batch */
     bool up;            /* the stream has brought something */
     bool has_batch;
+    uint64_t streams;
     struct error last_failure; /* said before: not again until something else happens */
 };
 
@@ -55,6 +56,7 @@ static void note_up(struct psync_client *client)
     if (client->up)
         return;
     client->up = true;
+    client->streams++;
     client->last_failure.text[0] = '\0';
     log_event(LOG_INFO, "Successfully connected to Policy Sync server",
               LOG_C("target", client->target));
@@ -128,6 +130,11 @@ struct psync_client *psync_client_new(struct loop *loop, const char *target,
     client->retry = (struct loop_timer){.callback = start, .ctx = client};
     start(client);
     return client;
+}
+
+uint64_t psync_client_streams(const struct psync_client *client)
+{
+    return client->streams;
 }
 
 void psync_client_free(struct psync_client *client)

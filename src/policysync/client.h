@@ -24,6 +24,9 @@ struct psync_client_events {
 struct psync_client *psync_client_new(struct loop *loop, const char *target,
                                       const struct psync_client_events *events,
                                       const struct psync_sink *sink);
+/* How many streams have come up so far. */
+uint64_t psync_client_streams(const struct psync_client *client);
+
 void psync_client_free(struct psync_client *client);
 
 #endif

@@ -1,7 +1,8 @@
 """The directory of a running server: its files change, break and come back.
 
 See calculation/watched.py: `expect("GET", "PUT")` says that just the policies which
-allow these methods are in force.
+allow these methods are in force.  DIKAST_SEED repeats the random life, DIKAST_STEPS
+makes it longer.
 """
 
 import json
@@ -19,7 +20,7 @@ from calculation.watched import WatchedServer, allow, isolated, replace_link, te
 from server import CLUSTER, CUSTOMER, DIKASTES
 
 POD = next(each for each in CLUSTER if each["metadata"]["name"] == "web-0")
-STEPS_OF_A_LIFE = 25
+STEPS_OF_A_LIFE = int(os.environ.get("DIKAST_STEPS", "25"))
 
 
 @pytest.fixture
@@ -170,7 +171,8 @@ def as_policy_list(*items):
 FORMS = {
     "two documents": ("p.yaml", text(allow("GET"), allow("PUT"))),
     "documents with headers, comments and empty ones": (
-        "p.yaml", f"# first\n---\n---\n{text(allow('GET'))}\n...\n---\n# nothing\n---\n{text(allow('PUT'))}---\n"),
+        "p.yaml", "# first\n---\n---\n" + text(allow("GET")) + "\n...\n---\n# nothing\n---\n"
+        + text(allow("PUT")) + "---\n"),
     "a list": ("p.yaml", text(as_list(allow("GET"), allow("PUT")))),
     "a list of one kind": ("p.yaml", text(as_policy_list(allow("GET"), allow("PUT")))),
     "a list and a document": ("p.yaml", text(as_list(allow("GET")), allow("PUT"))),

@@ -1,7 +1,8 @@
 """Kubernetes NetworkPolicies: who may reach a pod, by table and against a plain model.
 
 Every question is put three ways: in plain text, with the peer's own certificate (the
-same answer), and with somebody else's (never a better one).
+same answer), and with somebody else's (never a better one).  DIKAST_SEED repeats the
+random clusters, DIKAST_CLUSTERS asks for more of them.
 """
 
 import collections
