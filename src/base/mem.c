@@ -45,35 +45,13 @@ char *mem_strndup(struct str s)
     return copy;
 }
 
-char *buf_reserve(struct buf *b, size_t len)
+void buf_grow(struct buf *b, size_t len)
 {
-    if (b->capacity - b->len < len) {
-        size_t capacity = b->capacity > 0 ? b->capacity : 64;
-        while (capacity - b->len < len)
-            capacity *= 2;
-        b->data = mem_realloc(b->data, capacity);
-        b->capacity = capacity;
-    }
-    return b->data + b->len;
-}
-
-void buf_append(struct buf *b, const void *data, size_t len)
-{
-    if (len == 0)
-        return;
-    memcpy(buf_reserve(b, len), data, len);
-    b->len += len;
-}
-
-void buf_append_str(struct buf *b, struct str s)
-{
-    buf_append(b, s.ptr, s.len);
-}
-
-void buf_append_byte(struct buf *b, char byte)
-{
-    *buf_reserve(b, 1) = byte;
-    b->len++;
+    size_t capacity = b->capacity > 0 ? b->capacity : 64;
+    while (capacity - b->len < len)
+        capacity *= 2;
+    b->data = mem_realloc(b->data, capacity);
+    b->capacity = capacity;
 }
 
 void buf_vprintf(struct buf *b, const char *format, va_list args)

@@ -38,15 +38,40 @@ struct buf {
     size_t capacity; /* bytes allocated */
 };
 
-void buf_append(struct buf *b, const void *data, size_t len);
-void buf_append_str(struct buf *b, struct str s);
-void buf_append_byte(struct buf *b, char byte);
 void buf_printf(struct buf *b, const char *format, ...)
     __attribute__((format(printf, 2, 3), nonnull(2)));
 void buf_vprintf(struct buf *b, const char *format, va_list args)
     __attribute__((format(printf, 2, 0), nonnull(2)));
+/* Makes the buffer at least `len` bytes larger than its contents. */
+void buf_grow(struct buf *b, size_t len);
+
 /* Room for `len` more bytes; the caller writes them at the returned place and adds to b->len. */
-char *buf_reserve(struct buf *b, size_t len);
+static inline char *buf_reserve(struct buf *b, size_t len)
+{
+    if (b->capacity - b->len < len)
+        buf_grow(b, len);
+    return b->data + b->len;
+}
+
+static inline void buf_append(struct buf *b, const void *data, size_t len)
+{
+    if (len == 0)
+        return;
+    memcpy(buf_reserve(b, len), data, len);
+    b->len += len;
+}
+
+static inline void buf_append_str(struct buf *b, struct str s)
+{
+    buf_append(b, s.ptr, s.len);
+}
+
+static inline void buf_append_byte(struct buf *b, char byte)
+{
+    *buf_reserve(b, 1) = byte;
+    b->len++;
+}
+
 void buf_free(struct buf *b);
 
 static inline struct str buf_str(const struct buf *b)

@@ -67,7 +67,10 @@ static bool set_get(const struct inventory *inventory, const struct model_resour
         *value = set->key.namespace;
         return true;
     }
-    return model_labels_get(&set->labels, label, value) ||
+    /* Own labels of these names would forge inherited ones. */
+    bool is_inherited =
+        str_starts_with(label, STR("pcns.")) || str_starts_with(label, STR("pcsa."));
+    return (!is_inherited && model_labels_get(&set->labels, label, value)) ||
            (namespaced && namespace_gives(inventory, set->key.namespace, label, value));
 }
 

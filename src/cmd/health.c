@@ -69,6 +69,7 @@ int command_health(int first, int argc, char **argv)
     const struct option_spec specs[] = {
         {'d', "dial-path", "PATH", "socket of the server (default: " DEFAULT_SOCKET ")", &o.dial,
          NULL},
+        {0, "dialPath", "PATH", NULL, &o.dial, NULL}, /* upstream's healthz calls it so */
         {'h', "help", NULL, "this text", NULL, &o.help},
     };
     const size_t count = sizeof(specs) / sizeof(specs[0]);

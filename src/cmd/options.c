@@ -29,6 +29,9 @@ static const struct option_spec *split_word(const struct option_spec *specs, siz
                                             const char *word, const char **attached)
 {
     *attached = NULL;
+    /* Go's flags have one dash before long names too. */
+    if (word[1] != '-' && find_long(specs, count, str_from_c(word + 1)) != NULL)
+        return find_long(specs, count, str_from_c(word + 1));
     if (word[1] != '-') {
         if (word[2] != '\0')
             *attached = word + 2;
@@ -76,6 +79,8 @@ void options_print(FILE *out, const struct option_spec *specs, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         const struct option_spec *spec = &specs[i];
+        if (spec->help == NULL)
+            continue;
         char short_part[5] = "    ";
         if (spec->short_name != 0)
             snprintf(short_part, sizeof(short_part), "-%c, ", spec->short_name);

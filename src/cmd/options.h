@@ -1,5 +1,5 @@
-/* Command-line options, from a table: `-l VALUE`, `-lVALUE`, `--listen VALUE`, `--listen=VALUE`, `--debug`, and `--` before words that
- * begin with a dash.
+/* Command-line options, from a table: `-l VALUE`, `-lVALUE`, `--listen VALUE`, `--listen=VALUE`, `--debug`,
+ * long names with one dash, as Go's programs take them, and `--` before words that begin with a dash.
  */
 #ifndef CMD_OPTIONS_H
 #define CMD_OPTIONS_H
@@ -12,7 +12,7 @@ struct option_spec {
     char short_name; /* 0: none */
     const char *long_name;
     const char *argument; /* what --help calls the value; NULL: a flag without one */
-    const char *help;     /* one or more lines, divided by \n */
+    const char *help;     /* one or more lines, divided by \n; NULL: a second name, not shown */
     const char **value;   /* of options with a value; its default is what it holds before */
     bool *flag;           /* of flags */
 };

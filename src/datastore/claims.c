@@ -117,7 +117,8 @@ void claims_free(struct claims *claims)
     while ((entry = map_next(&claims->files, &position)) != NULL) {
         struct claims_file *file = entry->value;
         while (file->claims != NULL)
-            claims_drop(claims, file->claims); // NOLINT(clang-analyzer-unix.Malloc): it unlinks the claim
+            claims_drop(claims,
+                        file->claims); // NOLINT(clang-analyzer-unix.Malloc): it unlinks the claim
         free(file->name);
         free(file);
     }

@@ -38,9 +38,13 @@ static bool read_text(int directory_fd, const char *name, struct buf *text, bool
     struct stat info;
     /* O_NONBLOCK: opening a FIFO must not wait for a writer. */
     CLEANUP_CLOSE int fd = openat(directory_fd, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    *gone = fd < 0 && errno == ENOENT;
-    if (fd < 0)
-        return error_set(err, "cannot open: %s", strerror(errno));
+    if (fd < 0) {
+        error_set(err, "cannot open: %s", strerror(errno));
+        /* A link to nowhere is there, and cannot be read. */
+        *gone = errno == ENOENT && faccessat(directory_fd, name, F_OK, AT_SYMLINK_NOFOLLOW) != 0;
+        return false;
+    }
+    *gone = false;
     if (fstat(fd, &info) != 0 || !S_ISREG(info.st_mode))
         return error_set(err, "not a regular file");
     return read_all(fd, text, err);
@@ -56,7 +60,7 @@ static void take_document(struct arena *arena, const struct doc_entry *entry, co
                           struct file_contents *contents, size_t *capacity)
 {
     if (entry->failed) {
-        report_problem(file, entry->line, false, str_from_c(entry->error.text));
+        report_problem(file, entry->error_line, false, str_from_c(entry->error.text));
         contents->is_partial = true;
         return;
     }

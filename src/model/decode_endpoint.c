@@ -1,4 +1,5 @@
 /* Endpoints: Kubernetes' Pods, and Calico's WorkloadEndpoints for workloads that are none. */
+#include "base/sha1.h"
 #include "model/decode_kinds.h"
 #include "model/decode_values.h"
 
@@ -203,6 +204,17 @@ static struct str workload_id(struct model_resource *r, struct str name)
     return arena_printf(&r->arena, "%.*s/%.*s", STR_ARG(r->key.namespace), STR_ARG(name));
 }
 
+/* "cali" and the beginning of a hash of "NAMESPACE.POD": what Calico's CNI plugin calls a pod's interface on the node. */
+static struct str pod_interface(struct model_resource *r)
+{
+    uint8_t digest[20];
+    struct str name =
+        arena_printf(&r->arena, "%.*s.%.*s", STR_ARG(r->key.namespace), STR_ARG(r->key.name));
+    sha1(name, digest);
+    return arena_printf(&r->arena, "cali%02x%02x%02x%02x%02x%x", digest[0], digest[1], digest[2],
+                        digest[3], digest[4], digest[5] >> 4);
+}
+
 void decode_pod(struct decoder *d, const struct field *root)
 {
     struct model_resource *r = d->resource;
@@ -231,6 +243,7 @@ void decode_pod(struct decoder *d, const struct field *root)
     endpoint->orchestrator = STR("k8s");
     endpoint->endpoint = STR("eth0");
     endpoint->workload = workload_id(r, r->key.name);
+    endpoint->interface = pod_interface(r);
     set_labels(r);
     set_pod_profiles(r);
     read_containers(d, &spec);

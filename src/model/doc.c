@@ -9,6 +9,7 @@ bool doc_fail(struct doc_entry *entry, unsigned line, const char *format, ...)
     vsnprintf(entry->error.text, sizeof(entry->error.text), format, args);
     va_end(args);
     entry->failed = true;
+    entry->error_line = line;
     return error_prefix(&entry->error, "line %u", line);
 }
 

@@ -46,6 +46,7 @@ struct doc_entry {
     unsigned line;         /* where it begins, 1-based */
     struct doc_node *root; /* NULL if `error` is set; documents with nothing in them are left out */
     struct error error;    /* "line N: what is wrong" */
+    unsigned error_line;   /* that N */
     bool failed;
 };
 

@@ -163,9 +163,8 @@ struct model_endpoint {
     struct str orchestrator; /* "k8s" */
     struct str workload;     /* "NAMESPACE/POD" */
     struct str endpoint;     /* "eth0" */
-    struct str
-        interface; /* on the node's side; empty for pods, whose interface the data plane works out */
-    struct str account; /* service account; empty: none named */
+    struct str interface;    /* on the node's side; of pods "cali…" */
+    struct str account;      /* service account; empty: none named */
     struct model_labels
         labels; /* own ones, with projectcalico.org/… set and pcns., pcsa. dropped */
     struct model_strings profiles; /* in order */

@@ -6,7 +6,7 @@ static bool fail(struct pb_reader *r)
     return false;
 }
 
-static bool read_varint(struct pb_reader *r, uint64_t *value)
+static bool read_long_varint(struct pb_reader *r, uint64_t *value)
 {
     uint64_t result = 0;
     for (unsigned shift = 0; shift < 70; shift += 7) {
@@ -23,6 +23,16 @@ static bool read_varint(struct pb_reader *r, uint64_t *value)
         }
     }
     return fail(r);
+}
+
+/* Nearly all varints of real messages (tags, short lengths) are of one byte. */
+static inline bool read_varint(struct pb_reader *r, uint64_t *value)
+{
+    if (r->at < r->end && *r->at < 0x80) {
+        *value = *r->at++;
+        return true;
+    }
+    return read_long_varint(r, value);
 }
 
 static bool read_fixed(struct pb_reader *r, size_t size, uint64_t *value)

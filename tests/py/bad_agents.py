@@ -66,7 +66,7 @@ class Relay:
     def __init__(self, path, piece=65536):
         self.path = path
         self.piece = piece
-        self.limit = None  # so many bytes of the agent's, then both sides are cut
+        self.limits = []  # of each next connection: so many bytes of the agent's, then it is cut
 
     def __call__(self, connection):
         with socket.socket(socket.AF_UNIX) as agent:
@@ -84,7 +84,7 @@ class Relay:
         _hang_up(agent)
 
     def _answer(self, agent, connection):
-        left = self.limit
+        left = self.limits.pop(0) if self.limits else None
         while left != 0:
             said = agent.recv(self.piece if left is None else min(left, self.piece))
             if not said:

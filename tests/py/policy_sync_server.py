@@ -171,7 +171,7 @@ class Sidecar(Server):
 
     def _ended(self):
         status = self.process.poll()
-        assert status is None, f"the sidecar ended with {status}; its log:\n{self.log.read_text()}"
+        assert status is None, f"the sidecar ended with {status}; its log:\n{self.journal()}"
 
     def ask(self, request):
         """The Answer to a request in the form of scenario.py."""
@@ -189,7 +189,12 @@ class Sidecar(Server):
 
     def wait_for_reason(self, reason, request=(), seconds=SECONDS):
         wait_for(lambda: self.reason(request) == reason, seconds)
-        assert self.reason(request) == reason, self.log.read_text()
+        assert self.reason(request) == reason, self.journal()
+
+    def journal(self):
+        """Its log but for what it says of single requests."""
+        return "".join(line for line in self.log.read_text().splitlines(keepends=True)
+                       if "Denied request" not in line)
 
     def resident(self):
         """Bytes of memory that are in use now."""
@@ -202,8 +207,8 @@ class Sidecar(Server):
             if self.process:
                 self._ended()
                 self._channel.close()
-                assert self.stop(seconds=SECONDS) == 0, self.log.read_text()
-                assert "runtime error" not in self.log.read_text(), self.log.read_text()
+                assert self.stop(seconds=SECONDS) == 0, self.journal()
+                assert "runtime error" not in self.journal(), self.journal()
         finally:
             super().close()
 

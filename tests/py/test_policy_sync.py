@@ -595,11 +595,11 @@ UNREADABLE = {
 @pytest.mark.parametrize("garbage", UNREADABLE.values(), ids=UNREADABLE)
 def test_stream_with_a_message_that_cannot_be_read(both, garbage):
     both.sync(*OLD_WORLD)
-    before = len(both.sidecar.log.read_text().splitlines())
+    before = len(both.sidecar.journal().splitlines())
     both.stream.send(garbage, *NEW_WORLD)
     assert both.stream.over.wait(SECONDS), "the stream is ended"
     _assert_keeps(both, OLD_ANSWERS)
-    logged = both.sidecar.log.read_text().splitlines()[before:]
+    logged = both.sidecar.journal().splitlines()[before:]
     assert any("level=warn" in line or "level=error" in line for line in logged), logged
     both.sync(*NEW_WORLD)
     assert both.reasons(A, B) == NEW_ANSWERS
@@ -615,7 +615,7 @@ def test_garbage_before_the_first_in_sync(both):
 
 def test_largest_message(both):
     members = [f"2001:db8:{number:x}:1111:1111:1111:1111:1111/128" for number in range(65536)]
-    whole = ip_set("10.1.0.1", *members, *members[:24000])
+    whole = ip_set("10.1.0.1", *members, *members[:30000])
     assert MOST - 100_000 < len(scenario.message(whole)) < MOST
     both.sync(whole, *world(FROM_SET))
     assert both.reasons(A, B) == OLD_ANSWERS
@@ -682,17 +682,12 @@ def test_agent_dies_anywhere_in_a_snapshot():
         both.sync(*OLD_WORLD)
         many = [policy(DENY_ALL, name=ids("NetworkPolicy", f"p{n}", "bank")) for n in range(1000)]
         both.agent.opening = [barrier(), *NEW_WORLD, *many, IN_SYNC]
+        relay.limits = [1, 60, 500, 20_000]
         both.stream.end()
-        for relay.limit in [1, 60, 500, 20_000, None]:
-            assert both.reasons(A, B) == OLD_ANSWERS
+        for _ in list(relay.limits):
             assert front.accepted.acquire(timeout=SECONDS)
+            _assert_keeps(both, OLD_ANSWERS)
         _assert_soon(both, NEW_ANSWERS)
-
-
-def test_agent_that_compresses_what_it_may():
-    with pair(compression=grpc.Compression.Gzip) as both:
-        both.sync(*OLD_WORLD, ip_set(*(f"10.3.0.{number}" for number in range(256)), id="many"))
-        assert both.reasons(A, B) == OLD_ANSWERS
 
 
 # ---- targets and log ------------------------------------------------------------------
@@ -733,7 +728,7 @@ LINES = ["Successfully connected to Policy Sync server",
 def test_lines_that_people_look_for(both):
     both.sync(*OLD_WORLD)
     for count in (1, 2):
-        log = both.sidecar.log.read_text()
+        log = both.sidecar.journal()
         assert [log.count(line) for line in LINES] == [count, count]
         assert log.index(LINES[0]) < log.index(LINES[1])
         both.stream.end()

@@ -13,8 +13,10 @@ from server import CUSTOMER, CUSTOMERS_NAME, DIKASTES, WEB, Server, wait_for
 
 ALLOWED, MALFORMED, REFUSED = 0, 3, 7
 
-PATIENCE = 1.0               # seconds in which it must be itself again
-MEMORY = 8 * 1024            # KiB that may stay behind
+PATIENCE = 1.0  # seconds in which it must be itself again
+MIB = 1024      # in KiB
+# What may stay behind of all attacks together: as much as one peer with all the streams that it may open.
+MEMORY = 16 * MIB
 
 
 def request(**given):
@@ -39,7 +41,7 @@ class Victim(Server):
     def __init__(self, *arguments):
         super().__init__()
         self.arguments = arguments
-        self.memory_before = None
+        self.memory_at_start = self.memory_before = None
 
     def start(self):
         """With the further arguments; else as any Server."""
@@ -54,8 +56,14 @@ class Victim(Server):
     def start_ready(self):
         self.start().wait_until_ready()
         self.assert_serving()
-        self.memory_before = self.memory()
+        self.memory_at_start = self.memory()
+        self.begin()
         return self
+
+    def begin(self):
+        """An attack is about to begin."""
+        self.assert_alive()
+        self.memory_before = self.memory()
 
     def peer(self, **options):
         return Peer(self.socket, **options)
@@ -94,15 +102,20 @@ class Victim(Server):
         assert status is None, f"it ended with {status}; its log:\n{self.log.read_text()[-4000:]}"
 
     def assert_memory_below(self, more):
-        """Holds no more than so many KiB above what it began with."""
+        """Holds no more than so many KiB above what it held before the attack."""
         grown = self.memory() - self.memory_before
         assert grown < more, f"it holds {grown} KiB more than before"
+
+    def assert_memory_is_back(self, left=MEMORY):
+        """So many KiB more than at its start may stay behind; it has a moment to give them back."""
+        wait_for(lambda: self.memory() - self.memory_at_start < left, seconds=PATIENCE)
+        kept = self.memory() - self.memory_at_start
+        assert kept < left, f"it keeps {kept} KiB more than it began with"
 
     def assert_unharmed(self):
         self.assert_alive()
         self.assert_serving()
-        wait_for(lambda: self.memory() - self.memory_before < MEMORY, seconds=PATIENCE)
-        self.assert_memory_below(MEMORY)
+        self.assert_memory_is_back()
 
 
 def _is_sanitized():
