@@ -2,6 +2,7 @@
 
 BUILD := build
 ASAN  := build-asan
+TSAN  := build-tsan
 FUZZ  := build-fuzz
 
 PREFIX ?= /usr/local
@@ -9,7 +10,7 @@ PYTHON := .venv/bin/python
 # Loads that end: how long each fuzz target runs, in seconds.
 FUZZ_SECONDS ?= 60
 
-.PHONY: all deps build demo test unit python e2e sanitizers lint format fuzz bench install clean help
+.PHONY: all deps build demo test unit python e2e sanitizers threads lint format fuzz bench install clean help
 
 all: build
 
@@ -32,6 +33,9 @@ $(BUILD)/build.ninja:
 $(ASAN)/build.ninja:
 	meson setup $(ASAN) -Db_sanitize=address,undefined -Db_lundef=false -Dbuildtype=debug -Doptimization=1
 
+$(TSAN)/build.ninja:
+	meson setup $(TSAN) -Db_sanitize=thread -Db_lundef=false -Dbuildtype=debug -Doptimization=1
+
 $(FUZZ)/build.ninja:
 	CC=clang-14 meson setup $(FUZZ) -Dfuzzing=true -Db_sanitize=address,undefined -Db_lundef=false
 
@@ -41,7 +45,7 @@ build: deps $(BUILD)/build.ninja
 demo: build
 	@$(PYTHON) demo/yaobank.py
 
-test: unit sanitizers python e2e
+test: unit sanitizers python threads e2e
 	@echo 'All tests passed.'
 
 unit: build
@@ -51,6 +55,11 @@ unit: build
 sanitizers: deps $(ASAN)/build.ninja
 	@ninja -C $(ASAN) --quiet
 	meson test -C $(ASAN) --print-errorlogs
+
+# Several workers, with ThreadSanitizer.
+threads: deps $(TSAN)/build.ninja
+	@ninja -C $(TSAN) --quiet bin/dikastes
+	DIKAST_BUILD=$(TSAN) $(PYTHON) -m pytest -q tests/py/test_workers.py
 
 # The tests in Python drive the sanitizer build: what they reach is watched while they look at answers.
 python: sanitizers
@@ -77,4 +86,4 @@ install: $(BUILD)/build.ninja
 	DESTDIR='$(DESTDIR)' meson install -C $(BUILD)
 
 clean:
-	rm -rf $(BUILD) $(ASAN) $(FUZZ)
+	rm -rf $(BUILD) $(ASAN) $(TSAN) $(FUZZ)

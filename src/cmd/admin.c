@@ -1,6 +1,6 @@
 #include "cmd/admin.h"
 
-#include <stdio.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -83,16 +83,19 @@ static void write_policy(struct buf *out, const struct admin *admin)
     write_staged(out, s);
 }
 
-/* Resident memory in bytes, from /proc; 0 where that cannot be read. */
+/* Resident memory in bytes, from /proc ("SIZE RESIDENT …", in pages); 0 where that cannot be read. */
 static double resident_memory(void)
 {
-    long pages = 0;
-    FILE *file = fopen("/proc/self/statm", "re");
-    if (file == NULL)
+    char text[128];
+    struct str size, resident, rest;
+    uint64_t pages = 0;
+    CLEANUP_CLOSE int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+    ssize_t len = fd >= 0 ? read(fd, text, sizeof(text)) : 0;
+    if (len <= 0)
         return 0;
-    if (fscanf(file, "%*s %ld", &pages) != 1)
-        pages = 0;
-    fclose(file);
+    str_cut(str_make(text, (size_t)len), ' ', &size, &rest);
+    str_cut(rest, ' ', &resident, &rest);
+    str_parse_uint(resident, UINT64_MAX, &pages);
     return (double)pages * (double)sysconf(_SC_PAGESIZE);
 }
 

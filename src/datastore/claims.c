@@ -116,9 +116,11 @@ void claims_free(struct claims *claims)
     struct map_entry *entry;
     while ((entry = map_next(&claims->files, &position)) != NULL) {
         struct claims_file *file = entry->value;
-        while (file->claims != NULL)
-            claims_drop(claims,
-                        file->claims); // NOLINT(clang-analyzer-unix.Malloc): it unlinks the claim
+        struct claim *next;
+        for (struct claim *claim = file->claims; claim != NULL; claim = next) {
+            next = claim->next_of_file;
+            claims_drop(claims, claim);
+        }
         free(file->name);
         free(file);
     }

@@ -191,7 +191,7 @@ static ssize_t read_response(nghttp2_session *session, int32_t stream_id, uint8_
         *flags |= NGHTTP2_DATA_FLAG_EOF | NGHTTP2_DATA_FLAG_NO_END_STREAM;
         check_queued(call, nghttp2_submit_trailer(session, stream_id, trailers, count));
     } else if (call->on_drained != NULL) {
-        call->on_drained(call->drained_ctx);
+        call->connection->has_drained = true;
     }
     return (ssize_t)len;
 }
@@ -234,11 +234,7 @@ void grpc_call_send(struct grpc_call *call, struct str message)
         grpc_call_abort(call, GRPC_RESOURCE_EXHAUSTED, STR("the answer is longer than 4 MiB"));
         return;
     }
-    if (call->out_start > call->out.len / 2) {
-        call->out.len -= call->out_start;
-        memmove(call->out.data, call->out.data + call->out_start, call->out.len);
-        call->out_start = 0;
-    }
+    grpc_transport_compact(&call->out, &call->out_start);
     grpc_frame_append(&call->out, message);
     call->connection->pending += GRPC_FRAME_PREFIX + message.len;
     respond(call);
@@ -290,6 +286,12 @@ void grpc_call_on_drained(struct grpc_call *call, void (*on_drained)(void *ctx),
         return;
     call->on_drained = on_drained;
     call->drained_ctx = ctx;
+}
+
+void grpc_call_tell_drained(struct grpc_call *call)
+{
+    if (call->on_drained != NULL && call->responding && call->out.len == 0)
+        call->on_drained(call->drained_ctx);
 }
 
 size_t grpc_call_pending(const struct grpc_call *call)

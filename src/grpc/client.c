@@ -289,7 +289,7 @@ static void take_turn(struct grpc_client_call *call, uint32_t events)
         fail_connection(call, reason);
         return;
     }
-    uint32_t wanted = EPOLLIN | (grpc_transport_is_blocked(transport) ? (uint32_t)EPOLLOUT : 0);
+    uint32_t wanted = EPOLLIN | (grpc_transport_wants_write(transport) ? (uint32_t)EPOLLOUT : 0);
     if (wanted != call->events)
         loop_modify(call->loop, &call->watch, wanted);
     call->events = wanted;

@@ -145,6 +145,17 @@ static void set_events(struct grpc_connection *connection, uint32_t events)
     loop_modify(connection->server->loop, &connection->watch, events);
 }
 
+/* Only when the socket has taken everything: so a slow peer holds no more than its calls let
+ * wait. */
+static void tell_drained(struct grpc_connection *connection)
+{
+    connection->has_drained = false;
+    for (struct grpc_call *call = connection->calls, *next; call != NULL; call = next) {
+        next = call->next;
+        grpc_call_tell_drained(call);
+    }
+}
+
 /* False, with a reason, if the connection is to be closed. */
 static bool take_turn(struct grpc_connection *connection, uint32_t events, const char **reason)
 {
@@ -158,11 +169,26 @@ static bool take_turn(struct grpc_connection *connection, uint32_t events, const
     }
     if (!grpc_transport_flush(transport, scratch, reason))
         return false;
+    if (connection->has_drained && !grpc_transport_wants_write(transport)) {
+        tell_drained(connection);
+        if (!grpc_transport_flush(transport, scratch, reason))
+            return false;
+    }
     if (connection->broken) {
         *reason = "out of memory";
         return false;
     }
     return !grpc_transport_is_over(transport);
+}
+
+static uint32_t wanted_events(const struct grpc_connection *connection)
+{
+    uint32_t events = 0;
+    if (!grpc_transport_is_blocked(&connection->transport))
+        events |= EPOLLIN;
+    if (grpc_transport_wants_write(&connection->transport) || connection->has_drained)
+        events |= EPOLLOUT;
+    return events;
 }
 
 static void on_event(void *ctx, uint32_t events)
@@ -176,8 +202,7 @@ static void on_event(void *ctx, uint32_t events)
     if ((events & EPOLLIN) == 0 && (events & (EPOLLERR | EPOLLHUP)) != 0)
         alive = false;
     if (alive) {
-        set_events(connection,
-                   grpc_transport_is_blocked(&connection->transport) ? EPOLLOUT : EPOLLIN);
+        set_events(connection, wanted_events(connection));
     } else {
         log_event(LOG_DEBUG, "gRPC connection ended", LOG_C("reason", reason));
         grpc_connection_close(connection);

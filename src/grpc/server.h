@@ -28,8 +28,8 @@
  *     reset (PROTOCOL_ERROR)  malformed HTTP, such as a :path that does not begin with "/"
  *
  * Limits, all of them per peer but the first: 1,024 connections; 16,384 calls at once; a peer
- * that does not read its answers is not read from until it does; one that resets streams faster
- * than any proxy would is disconnected. Idle connections are never closed.
+ * that leaves 4 MiB of answers unread is not read from until it reads; one that resets streams
+ * faster than any proxy would is disconnected. Idle connections are never closed.
  *
  * Ownership: `request` lives until the handler returns. What is given to grpc_call_send is
  * copied. A call is the server's; after grpc_call_finish, or once on_closed was called, it must

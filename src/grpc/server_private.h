@@ -76,6 +76,7 @@ struct grpc_connection {
     size_t pending;             /* bytes of responses that nghttp2 has not taken yet */
     bool busy;                  /* within a turn of its own, at the end of which it is flushed */
     bool broken;                /* nghttp2 failed; to be closed */
+    bool has_drained;           /* nghttp2 has taken all messages of a call with an on_drained */
     bool draining;
     bool said_goodbye; /* the last GOAWAY is submitted */
 };
@@ -140,6 +141,8 @@ void grpc_call_end_request(struct grpc_call *call);
 void grpc_call_abort(struct grpc_call *call, enum grpc_code code, struct str message);
 /* Ends a call that is a stream, which would never end by itself. */
 void grpc_call_drain(struct grpc_call *call);
+/* Calls on_drained, if there is one and nothing waits. */
+void grpc_call_tell_drained(struct grpc_call *call);
 /* The stream is gone. */
 void grpc_call_close(struct grpc_call *call);
 /* Frees what is kept to be used again. */

@@ -4,9 +4,15 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* What is written in one turn of the loop to one peer, so that one that reads fast does not keep
- * the others waiting. */
-enum { TURN_LIMIT = 1024 * 1024 };
+enum {
+    /* What is written in one turn of the loop to one peer, so that one that reads fast does not
+     * keep the others waiting. */
+    TURN_LIMIT = 1024 * 1024,
+    /* What is held for a peer that does not read. Large enough for the answers to 10,000 calls:
+     * there are peers that write all their requests before they read, and they must not wait for
+     * us while we wait for them. */
+    UNSENT_LIMIT = 4 * 1024 * 1024,
+};
 
 bool grpc_transport_receive(struct grpc_transport *transport,
                             struct grpc_transport_scratch *scratch, const char **reason)
@@ -37,12 +43,16 @@ static bool send_some(int fd, const void *data, size_t len, size_t *sent, const 
     return false;
 }
 
+static size_t unsent_len(const struct grpc_transport *transport)
+{
+    return transport->unsent.len - transport->unsent_start;
+}
+
 static bool send_unsent(struct grpc_transport *transport, const char **reason)
 {
-    size_t left = transport->unsent.len - transport->unsent_start;
+    size_t left = unsent_len(transport), sent;
     if (left == 0)
         return true;
-    size_t sent;
     if (!send_some(transport->fd, transport->unsent.data + transport->unsent_start, left, &sent,
                    reason))
         return false;
@@ -55,24 +65,34 @@ static bool send_unsent(struct grpc_transport *transport, const char **reason)
     return true;
 }
 
-/* Only called while nothing is unsent. */
 static bool send_or_hold(struct grpc_transport *transport, const uint8_t *data, size_t len,
                          const char **reason)
 {
     size_t sent = 0;
-    if (len > 0 && !send_some(transport->fd, data, len, &sent, reason))
+    if (len > 0 && unsent_len(transport) == 0 &&
+        !send_some(transport->fd, data, len, &sent, reason))
         return false;
+    grpc_transport_compact(&transport->unsent, &transport->unsent_start);
     buf_append(&transport->unsent, data + sent, len - sent);
     return true;
+}
+
+void grpc_transport_compact(struct buf *b, size_t *start)
+{
+    if (*start <= b->len / 2)
+        return;
+    b->len -= *start;
+    memmove(b->data, b->data + *start, b->len);
+    *start = 0;
 }
 
 bool grpc_transport_flush(struct grpc_transport *transport, struct grpc_transport_scratch *scratch,
                           const char **reason)
 {
+    size_t used = 0, total = 0;
     if (!send_unsent(transport, reason))
         return false;
-    size_t used = 0, written = 0;
-    while (transport->unsent.len == 0) {
+    while (total < TURN_LIMIT && unsent_len(transport) < UNSENT_LIMIT) {
         const uint8_t *frame;
         ssize_t result = nghttp2_session_mem_send(transport->session, &frame);
         if (result < 0) {
@@ -80,34 +100,36 @@ bool grpc_transport_flush(struct grpc_transport *transport, struct grpc_transpor
             return false;
         }
         size_t len = (size_t)result;
-        /* Frames are gathered until there are no more or the next does not fit. One frame always
-         * does: nghttp2 sends no payload over 16 KiB unless it is told to. */
-        if (len == 0 || len > sizeof(scratch->bytes) - used) {
-            if (!send_or_hold(transport, scratch->bytes, used, reason))
-                return false;
-            written += used;
-            used = 0;
-        }
         if (len == 0)
             break;
-        if (written >= TURN_LIMIT || transport->unsent.len > 0) {
-            buf_append(&transport->unsent, frame, len);
-        } else {
-            memcpy(scratch->bytes + used, frame, len);
-            used += len;
+        /* Frames are gathered until the next does not fit. One always does: nghttp2 sends no
+         * payload over 16 KiB unless it is told to. */
+        if (len > sizeof(scratch->bytes) - used) {
+            if (!send_or_hold(transport, scratch->bytes, used, reason))
+                return false;
+            used = 0;
         }
+        memcpy(scratch->bytes + used, frame, len);
+        used += len;
+        total += len;
     }
-    return true;
+    transport->paused = total >= TURN_LIMIT;
+    return send_or_hold(transport, scratch->bytes, used, reason);
 }
 
 bool grpc_transport_is_blocked(const struct grpc_transport *transport)
 {
-    return transport->unsent.len > 0;
+    return unsent_len(transport) >= UNSENT_LIMIT;
+}
+
+bool grpc_transport_wants_write(const struct grpc_transport *transport)
+{
+    return unsent_len(transport) > 0 || transport->paused;
 }
 
 bool grpc_transport_is_over(const struct grpc_transport *transport)
 {
-    return !grpc_transport_is_blocked(transport) &&
+    return !grpc_transport_wants_write(transport) &&
            !nghttp2_session_want_read(transport->session) &&
            !nghttp2_session_want_write(transport->session);
 }

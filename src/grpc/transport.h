@@ -2,9 +2,9 @@
  *
  * The owner watches the socket. When it is readable, grpc_transport_receive feeds what came to
  * the session; then grpc_transport_flush writes all that the session has to say, in as few system
- * calls as possible. While the peer does not take what is written (grpc_transport_is_blocked), an
- * owner that does not trust it must not receive: so what waits in memory is no more than one
- * receive gave rise to.
+ * calls as possible, and holds what the peer does not take. Once that is much
+ * (grpc_transport_is_blocked), an owner that does not trust the peer must not receive: so what
+ * waits in memory is bounded.
  */
 #ifndef GRPC_TRANSPORT_H
 #define GRPC_TRANSPORT_H
@@ -17,8 +17,9 @@
 struct grpc_transport {
     int fd; /* -1: none */
     nghttp2_session *session;
-    struct buf unsent;   /* what the socket did not take, or what is left for the next turn */
+    struct buf unsent;   /* what the socket did not take */
     size_t unsent_start; /* bytes of it that it took meanwhile */
+    bool paused;         /* the session may have more to say than is written in one turn */
 };
 
 /* Where bytes are put on their way in or out; nothing stays there, so all transports of a thread
@@ -32,15 +33,22 @@ struct grpc_transport_scratch {
 bool grpc_transport_receive(struct grpc_transport *transport,
                             struct grpc_transport_scratch *scratch, const char **reason);
 
-/* Writes what the session has to say, until the socket is full. False as above. */
+/* Writes or holds what the session has to say. False as above. */
 bool grpc_transport_flush(struct grpc_transport *transport, struct grpc_transport_scratch *scratch,
                           const char **reason);
 
-/* Whether the last flush left something: the owner is to wait for EPOLLOUT. */
+/* Whether so much is unsent that no more should be asked for. */
 bool grpc_transport_is_blocked(const struct grpc_transport *transport);
+
+/* Whether the last flush left something: the owner is to wait for EPOLLOUT. */
+bool grpc_transport_wants_write(const struct grpc_transport *transport);
 
 /* Whether the session has ended and everything is written: the owner is to close the connection. */
 bool grpc_transport_is_over(const struct grpc_transport *transport);
+
+/* For a buffer that is appended to and consumed from its head: drops the first *start bytes once
+ * they are the larger part. */
+void grpc_transport_compact(struct buf *b, size_t *start);
 
 /* Frees the session and closes the socket. */
 void grpc_transport_close(struct grpc_transport *transport);

@@ -279,8 +279,11 @@ void http_server_free(struct http_server *server)
 {
     if (server == NULL)
         return;
-    while (server->connections != NULL)
-        close_connection(server->connections);
+    struct connection *next;
+    for (struct connection *c = server->connections; c != NULL; c = next) {
+        next = c->next;
+        close_connection(c);
+    }
     loop_remove(server->loop, &server->watch);
     close(server->watch.fd);
     free(server);

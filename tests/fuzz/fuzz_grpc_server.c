@@ -1,6 +1,6 @@
-/* Any bytes from a peer: the server neither crashes nor leaks, and no call outlives its connection. The first byte chooses
- * how large the pieces are in which the others arrive; by its lowest bit the client's greeting is put
- * before them, so that the fuzzer need not find it out. */
+/* Any bytes from a peer: the server neither crashes nor leaks, and no call outlives its
+ * connection. The first byte chooses how large the pieces are in which the others arrive; by its
+ * lowest bit the client's greeting is put before them, so that the fuzzer need not find it out. */
 #include <assert.h>
 #include <stdio.h>
 #include <sys/epoll.h>
@@ -58,7 +58,8 @@ static bool turn(struct grpc_server *server, int peer)
     return server->connections != NULL;
 }
 
-static void say(struct grpc_server *server, int peer, const uint8_t *data, size_t size, size_t piece)
+static void say(struct grpc_server *server, int peer, const uint8_t *data, size_t size,
+                size_t piece)
 {
     bool alive = true;
     for (size_t at = 0; at < size && alive; at += piece) {

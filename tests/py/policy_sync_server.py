@@ -213,6 +213,9 @@ class Sidecar(Server):
             super().close()
 
 
+BEHIND_BARRIER = Answer("allowed_by_rule", "GlobalNetworkPolicy barrier", 0)
+
+
 # ---- both -----------------------------------------------------------------------
 
 
@@ -244,7 +247,9 @@ class Pair:
         """Waits until all that was sent so far is in force; needs an endpoint()."""
         method = f"barrier-{next(self._numbers)}"
         self.stream.send(barrier(method))
-        self.sidecar.wait_for_reason("allowed_by_rule", {"method": method})
+        request = {"method": method}
+        assert wait_for(lambda: self.sidecar.ask(request) == BEHIND_BARRIER, SECONDS), (
+            self.sidecar.ask(request), self.sidecar.journal())
 
     def reasons(self, *requests):
         return [self.sidecar.reason(request) for request in requests]

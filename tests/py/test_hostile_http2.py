@@ -19,8 +19,8 @@ from victim import ALLOWED, BAD, GOOD, MIB, REFUSED
 
 STREAM_LIMIT = 16384
 STORM = 20000           # streams of one storm, on one connection
-STORMS = 50             # so a million in all
-SANITIZED_STORMS = 5
+STORMS = 62             # so a million in all, as each is cut off after some 16,000
+SANITIZED_STORMS = 20
 FLOOD = 200000          # small frames
 
 

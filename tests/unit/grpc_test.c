@@ -1070,7 +1070,7 @@ static void test_buffered_limit(void **state)
 static void test_deaf_peer(void **state)
 {
     struct world *w = *state;
-    enum { CALLS = 300, SIZE = 16000 };
+    enum { CALLS = 1000, SIZE = 16000 };
     struct peer *peer = peer_new(w, 16 * 1024 * 1024);
     CLEANUP_FREE char *bytes = mem_zalloc(SIZE);
     struct peer_call *calls = mem_zalloc(CALLS * sizeof(*calls));
@@ -1096,6 +1096,30 @@ static void test_deaf_peer(void **state)
     assert_int_equal(w->handled, CALLS);
     for (size_t i = 0; i < CALLS; i++) {
         assert_int_equal(calls[i].data.len, SIZE + GRPC_FRAME_PREFIX);
+        peer_call_free(&calls[i]);
+    }
+    free(calls);
+    peer_free(peer);
+}
+
+/* A peer that writes 10,000 requests before it reads a word (a simple client with a blocking
+ * socket does) and the server do not wait for each other. */
+static void test_all_requests_first(void **state)
+{
+    struct world *w = *state;
+    enum { CALLS = 10000 };
+    struct peer *peer = peer_new(w, 65535);
+    struct peer_call *calls = mem_zalloc(CALLS * sizeof(*calls));
+    UNTIL(w, nghttp2_session_get_remote_window_size(peer->transport.session) > 65535);
+    peer->deaf = true;
+    for (size_t i = 0; i < CALLS; i++)
+        peer_start(peer, &calls[i], "/t.T/Echo", STR("\0\0\0\0\1x"), true);
+    UNTIL(w, w->handled == CALLS);
+    peer->deaf = false;
+    peer_wake(peer);
+    UNTIL(w, peer->open == 0);
+    for (size_t i = 0; i < CALLS; i++) {
+        assert_int_equal(calls[i].grpc_status, GRPC_OK);
         peer_call_free(&calls[i]);
     }
     free(calls);
@@ -1487,6 +1511,7 @@ int main(void)
         WORLD_TEST(test_10000_calls_at_once),
         WORLD_TEST(test_buffered_limit),
         WORLD_TEST(test_deaf_peer),
+        WORLD_TEST(test_all_requests_first),
         WORLD_TEST(test_no_window),
         WORLD_TEST(test_reset_flood),
         WORLD_TEST(test_garbage),
