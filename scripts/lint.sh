@@ -14,7 +14,11 @@ echo "$c_files" | xargs -P 2 -n 1 gcc -std=gnu17 -D_GNU_SOURCE -DDIKAST_VERSION=
     -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Werror -c -o /dev/null
 
 echo "clang-tidy"
-echo "$c_files" | xargs -P 2 -n 4 clang-tidy-14 --quiet -p "$build"
+# Findings go to standard output; the rest counts warnings of system headers, and is shown only if something failed.
+if ! echo "$c_files" | xargs -P 2 -n 4 clang-tidy-14 --quiet -p "$build" 2>"$build/clang-tidy.log"; then
+    cat "$build/clang-tidy.log"
+    exit 1
+fi
 
 echo "cppcheck"
 # shellcheck disable=SC2086

@@ -20,6 +20,8 @@ static bool inherited(const struct model_resource *from, struct str prefix, stru
 static bool namespace_gives(const struct inventory *inventory, struct str namespace,
                             struct str label, struct str *value)
 {
+    if (!str_starts_with(label, STR("pcns.")))
+        return false; /* without looking the namespace up: this is asked for every label */
     return inherited(inventory_get(inventory, MODEL_NAMESPACE, str_make(NULL, 0), namespace),
                      STR("pcns."), label, value);
 }
@@ -28,6 +30,8 @@ static bool namespace_gives(const struct inventory *inventory, struct str namesp
 static bool account_gives(const struct inventory *inventory, struct str profile, struct str label,
                           struct str *value)
 {
+    if (!str_starts_with(label, STR("pcsa.")))
+        return false;
     struct str namespace, name;
     str_cut(str_from(profile, 4), '.', &namespace, &name);
     return inherited(inventory_get(inventory, MODEL_SERVICE_ACCOUNT, namespace, name), STR("pcsa."),

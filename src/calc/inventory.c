@@ -50,6 +50,8 @@ void inventory_free(struct inventory *inventory)
 const struct model_resource *inventory_get(const struct inventory *inventory, enum model_kind kind,
                                            struct str namespace, struct str name)
 {
+    if (inventory->by_kind[kind].count == 0)
+        return NULL;
     CLEANUP_BUF struct buf key = {0};
     struct inventory_item *item =
         map_get(&inventory->by_kind[kind], item_key(&key, namespace, name));

@@ -45,13 +45,20 @@ def say_nothing(connection):
         pass
 
 
-def always_say(reply):
-    """Says the same to whoever comes, and hangs up."""
-    def serve(connection):
+class SayInTurn:
+    """Says something else to each who comes, and hangs up; in the end it says nothing."""
+
+    def __init__(self, replies):
+        self._replies = iter(replies)
+
+    def __call__(self, connection):
         connection.recv(4096)
+        reply = next(self._replies, None)
+        if reply is None:
+            say_nothing(connection)
+            return
         connection.sendall(reply)
         connection.shutdown(socket.SHUT_RDWR)
-    return serve
 
 
 def _hang_up(*connections):

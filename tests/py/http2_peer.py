@@ -191,16 +191,21 @@ class Peer:
         """
         rest = memoryview(content)
         while rest and not self.gone:
-            readers = [] if self.deaf else [self._socket]
-            readable, writable, _ = select.select(readers, [self._socket], [], patience)
-            if not readable and not writable:
+            events = self._wait(select.POLLOUT | (0 if self.deaf else select.POLLIN), patience)
+            if not events:
                 assert self.deaf, "the server neither reads nor writes"
                 return False
-            if readable:
+            if events & select.POLLIN:
                 self._receive()
-            if writable:
+            if events & ~select.POLLIN:
                 rest = rest[self._send_some(rest):]
         return not self.gone
+
+    def _wait(self, events, seconds):
+        """Which of the events, or what error, has come."""
+        poll = select.poll()
+        poll.register(self._socket, events)
+        return sum(found for _, found in poll.poll(seconds * 1000))
 
     def _send_some(self, content):
         try:
@@ -263,7 +268,7 @@ class Peer:
             left = end - time.monotonic()
             if left <= 0 or self.gone:
                 return False
-            if select.select([self._socket], [], [], left)[0]:
+            if self._wait(select.POLLIN, left):
                 self._receive()
         return True
 

@@ -186,7 +186,8 @@ def test_somebody_else(allowing, principal):
 
 def test_name_with_a_dot_and_a_dash(allowing):
     right = _NAME + DOTTED.encode()
-    assert allowing.ask(raw(principal=right, address="10.0.0.3"), raw(principal=right)) == [ALLOWED, REFUSED]
+    assert allowing.ask(raw(principal=right, address="10.0.0.3"), raw(principal=right, address=STRANGER)) == [
+        ALLOWED, REFUSED]
 
 
 @pytest.mark.parametrize("domain", [b"evil.example", b"cluster.local.", b"CLUSTER.LOCAL", b"cluster.local\0",
@@ -220,23 +221,25 @@ ADMIN = [
     b"/admin%", b"/admin%zz", b"/pub/\xff/../../admin", b"/pub/%ff/../../admin",
     b"http://h/admin", b"http://h//admin", b"HTTP://h/admin?x", b"http:///admin", b"http://pub/../admin",
 ]
-# What begins so may stand for a file "?x" of /admin, or not: only that it is not in /pub, nor equal to /exact, is sure.
-NOT_ADMIN_FOR_SURE = [b"/admin%3f", b"/admin%23x"]
+# The names "/admin?" and "/admin#x", which the denial of /admin does not mean.
+NOT_ADMIN = [b"/admin%3f", b"/admin%23x"]
 
 
 @pytest.mark.parametrize("path", ADMIN, ids=repr)
 def test_way_to_admin(allowing, denying, path):
     assert allowing.ask(raw(path=path)) == [REFUSED]
-    if path not in NOT_ADMIN_FOR_SURE:
-        assert denying.ask(raw(path=path)) == [REFUSED]
+    assert denying.ask(raw(path=path)) == [ALLOWED if path in NOT_ADMIN else REFUSED]
 
 
-@pytest.mark.parametrize("path", [
-    b"", b"admin", b"pub/x", b"?", b"?x", b"?/pub/x", b"#", b"#/pub/x", b"%3f/pub/x", b"%2fpub/x", b"*", b"\\pub\\x",
-    b"\0/pub/x", b";/pub/x", b" /pub/x", b"\r\n/pub/x", b"host:443", b"\xff", b"http:/pub/x", b"//".strip(b"/")],
-    ids=repr)
+WITHOUT_A_SLASH = [
+    b"", b"admin", b"pub/x", b"?", b"?x", b"?/pub/x", b"#", b"#/pub/x", b"%3f/pub/x", b"%2fpub/x", b"*",
+    b"\\pub\\x", b"\0/pub/x", b";/pub/x", b" /pub/x", b"\r\n/pub/x", b"host:443", b"\xff", b"http:/pub/x",
+]
+
+
+@pytest.mark.parametrize("path", WITHOUT_A_SLASH, ids=repr)
 def test_path_without_a_slash(allowing, denying, path):
-    """gRPC-go's bug: routed all the same, but matched by no rule."""
+    """Refused, whatever the rules say."""
     assert allowing.ask(raw(path=path)) == [MALFORMED]
     assert denying.ask(raw(path=path)) == [MALFORMED]
 
@@ -265,9 +268,13 @@ def test_query_and_fragment_beside_the_path(allowing, path, query, fragment, wan
     assert allowing.ask(check.SerializeToString()) == [wanted]
 
 
-@pytest.mark.parametrize("method", [
+NOT_GET = [
     b"", b"get", b"Get", b"GETS", b"GE", b"GET ", b" GET", b"GET\0", b"\0GET", b"GET\0POST", b"GET\r\n", b"G\xc8T", b"*",
-    b"GET,POST", b"GET /pub/x", b"\xff", b"CONNECT", b"OPTIONS", b"PRI", b"G" * 100000], ids=lambda method: repr(method[:20]))
+    b"GET,POST", b"GET /pub/x", b"\xff", b"CONNECT", b"OPTIONS", b"PRI", b"G" * 100000,
+]
+
+
+@pytest.mark.parametrize("method", NOT_GET, ids=lambda method: repr(method[:20]))
 def test_method_that_is_not_quite_get(allowing, method):
     assert allowing.ask(raw(method=method)) == [REFUSED]
 
@@ -373,7 +380,7 @@ def test_log_injection(logging, evil):
     for line, (key, given) in zip(lines, fields.items()):
         assert all(0x20 <= byte < 0x7f for byte in line), line
         told = read(line.decode("ascii"))
-        assert (told["level"], told["msg"], told["reason"]) == ("info", "Denied request", told["reason"])
+        assert (told["level"], told["msg"]) == ("info", "Denied request")
         if not key.startswith("path"):
             assert told[key].encode("latin-1") == evil
 

@@ -82,9 +82,9 @@ def test_connections_that_come_and_go(attacked, said):
         attacked.peer(greeting=said).close()
 
 
-def test_more_connections_than_allowed(attacked):
-    """Those beyond are closed; there is room again when others have gone."""
-    peers = [attacked.peer() for _ in range(1200)]
+def test_more_connections_than_allowed(own):
+    """Those beyond are closed; there is room again when others have gone, and their memory is free."""
+    peers = [own.peer() for _ in range(1200)]
     try:
         assert wait_for(lambda: sum(peer.is_hung_up_on(0.001) for peer in peers[1000:]) >= 170)
         peers[0].send(call(1, GOOD))
@@ -92,6 +92,8 @@ def test_more_connections_than_allowed(attacked):
     finally:
         for peer in peers:
             peer.close()
+    own.assert_serving()
+    own.assert_memory_is_back(8 * MIB)
 
 
 def test_peers_that_crawl(attacked):
@@ -146,16 +148,16 @@ def test_memory_of_many_streams_is_given_back():
         server.assert_memory_is_back(8 * MIB)
 
 
-def test_settings_of_several_peers_with_many_streams(attacked):
-    """Each of these frames costs work for every stream, so the turns of such peers must be short."""
-    peers = [attacked.peer() for _ in range(8)]
+def test_settings_of_several_peers_with_many_streams(own):
+    """Each of these frames costs work for every stream: others must not have to wait for all of it."""
+    peers = [own.peer() for _ in range(8)]
     try:
         for peer in peers:
             peer.send(b"".join(map(headers, range(1, 2 * 16000, 2))))
-        attacked.assert_serving()
+        own.assert_serving()
         for peer in peers:
             peer.send(h2.settings((h2.INITIAL_WINDOW, 65535)) * 900)
-        attacked.assert_serving()
+        own.assert_serving()
     finally:
         for peer in peers:
             peer.close()
@@ -168,7 +170,11 @@ def other_on(server):
     """A second server, with its own policy, that listens on the path of the first."""
     other = Victim()
     other.socket = server.socket
-    return other.start_ready()
+    other.start()
+    # Until then the first one answers.
+    assert wait_for(lambda: "Serving" in other.log.read_text(encoding="utf-8"))
+    other.assert_serving()
+    return other
 
 
 

@@ -13,7 +13,7 @@ import large
 import random_world
 import scenario
 import wire
-from bad_agents import Listener, Relay, always_say, say_nothing
+from bad_agents import Listener, Relay, SayInTurn, say_nothing
 from judges import ModelJudge
 from policy_sync_server import (BARRIER_TIER, IN_SYNC, SECONDS, barrier, endpoint, pair)
 from server import DIKASTES, wait_for
@@ -562,28 +562,25 @@ def test_agent_dies_before_the_first_in_sync(both):
 
 def test_never_in_sync_again(both):
     both.sync(*OLD_WORLD)
-    for _ in range(2):
-        both.stream.end()
-        both.next_stream().send(barrier(), *NEW_WORLD)
-        _assert_keeps(both, OLD_ANSWERS)
-    both.stream.send(IN_SYNC)
-    _assert_soon(both, NEW_ANSWERS)
+    both.stream.end()
+    both.next_stream().send(barrier(), *NEW_WORLD)
+    _assert_keeps(both, OLD_ANSWERS)
+    both.stream.end()
+    both.next_stream().send(IN_SYNC)  # what the stream before it told does not count
+    both.sidecar.wait_for_reason("no_endpoint", A)
 
 
-STATUSES = {
-    "OK": None, "UNAVAILABLE": grpc.StatusCode.UNAVAILABLE,
-    "UNIMPLEMENTED": grpc.StatusCode.UNIMPLEMENTED, "CANCELLED": grpc.StatusCode.CANCELLED,
-}
+STATUSES = [None, grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.UNIMPLEMENTED]
 
 
-@pytest.mark.parametrize("code", STATUSES.values(), ids=STATUSES)
-def test_stream_ended_with_a_status(both, code):
+def test_stream_ended_with_a_status(both):
     both.sync(*OLD_WORLD)
-    both.stream.end(code, "a text \nof two lines, and \u00e9")
-    assert both.next_stream()
-    assert both.reasons(A, B) == OLD_ANSWERS
-    both.stream.end(code)  # at once, before any message
-    both.sync(*NEW_WORLD)
+    for code in STATUSES:
+        both.stream.end(code, "a text \nof two lines, and \u00e9")
+        both.next_stream()  # after the first, each ends before any message
+        assert both.reasons(A, B) == OLD_ANSWERS
+    both.stream.send(barrier(), *NEW_WORLD, IN_SYNC)
+    both.settle()
     assert both.reasons(A, B) == NEW_ANSWERS
 
 
@@ -646,26 +643,41 @@ def _sidecar_of(serve):
             front.close()
 
 
-NO_AGENTS = {
-    "silent": say_nothing,
-    "HTTP/1": always_say(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n"),
-    "hangs up": always_say(b""),
-    "noise": always_say(bytes(range(256)) * 40),
-    "a frame of 16 MiB": always_say(b"\xff\xff\xff\x00\x00\x00\x00\x00\x01"),
-    "settings and goodbye": always_say(b"\0\0\0\x04\0\0\0\0\0" + b"\0\0\x08\x07\0\0\0\0\0" + bytes(8)),
-}
+def _agent_takes_over(both, front):
+    """A real agent on the address of the bad one."""
+    front.close()
+    both.agent.address = f"unix:{front.path}"
+    both.agent.start()
+    both.sync(*OLD_WORLD)
+    assert both.reasons(A, B) == OLD_ANSWERS
 
 
-@pytest.mark.parametrize("serve", NO_AGENTS.values(), ids=NO_AGENTS)
-def test_peer_that_is_no_agent(serve):
-    with _sidecar_of(serve) as (both, front):
+def test_peer_that_says_nothing():
+    with _sidecar_of(say_nothing) as (both, front):
         assert front.accepted.acquire(timeout=SECONDS)
         _assert_never_synced(both)
-        front.close()
-        both.agent.address = f"unix:{both.sidecar.folder}/front"
-        both.agent.start()
-        both.sync(*OLD_WORLD)
-        assert both.reasons(A, B) == OLD_ANSWERS
+        _agent_takes_over(both, front)
+
+
+NO_AGENTS = {
+    "HTTP/1": b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n",
+    "hangs up": b"",
+    "noise": bytes(range(256)) * 40,
+    "a frame of 16 MiB": b"\xff\xff\xff\x00\x00\x00\x00\x00\x01",
+    "settings and goodbye": b"\0\0\0\x04\0\0\0\0\0" + b"\0\0\x08\x07\0\0\0\0\0" + bytes(8),
+}
+LEAST_PAUSE = 0.3  # seconds between tries; about one is due
+
+
+def test_peers_that_are_no_agents():
+    with _sidecar_of(SayInTurn(NO_AGENTS.values())) as (both, front):
+        assert front.accepted.acquire(timeout=SECONDS)
+        for _ in NO_AGENTS:
+            before = time.monotonic()
+            assert front.accepted.acquire(timeout=SECONDS)
+            assert time.monotonic() - before > LEAST_PAUSE, "no storm of tries"
+            _assert_never_synced(both)
+        _agent_takes_over(both, front)
 
 
 def test_messages_in_small_pieces():
@@ -686,7 +698,7 @@ def test_agent_dies_anywhere_in_a_snapshot():
         both.sync(*OLD_WORLD)
         many = [policy(DENY_ALL, name=ids("NetworkPolicy", f"p{n}", "bank")) for n in range(1000)]
         both.agent.opening = [barrier(), *NEW_WORLD, *many, IN_SYNC]
-        relay.limits = [1, 60, 500, 20_000]
+        relay.limits = [1, 60, 20_000]
         both.stream.end()
         for _ in list(relay.limits):
             assert front.accepted.acquire(timeout=SECONDS)
@@ -744,7 +756,7 @@ def test_lines_that_people_look_for(both):
 
 MIB = 1024 * 1024
 MOST_RESIDENT = 64 * MIB  # with the large policy in force
-MOST_GROWTH = 4 * MIB     # from one round of large and small policies to the next
+MOST_GROWTH = 8 * MIB     # over rounds of the large policy and a small one; a leak is more
 SPLITS = {"whole": large.BIGGEST, "in two": 30_000, "in many": 1_000}
 
 
@@ -786,17 +798,16 @@ def test_large_policy(both, large_policy):
     _assert_resident(both.sidecar.resident(), MOST_RESIDENT, "20,000 rules, 256,000 members")
 
 
-def test_memory_of_a_replaced_policy_is_given_back(both, large_policy):
+def test_memory_does_not_grow_when_policies_come_and_go(both, large_policy):
     after = []
-    for number in range(4):
+    for number in range(3):
         both.sync(*large_policy.messages)
         _assert_large(both, large_policy)
-        large_resident = both.sidecar.resident()
         both.stream.end()
         both.sync(*OLD_WORLD)
         assert both.reasons(A, B) == OLD_ANSWERS
         after.append(both.sidecar.resident())
-        _assert_resident(after[-1], large_resident, f"round {number}, small again")
+        _assert_resident(after[-1], MOST_RESIDENT, f"round {number}, small again")
         both.stream.end()
     _assert_resident(after[-1], after[1] + MOST_GROWTH, "in the end")
 
@@ -805,7 +816,7 @@ def test_no_wrong_verdict_while_the_policy_flips(both, rng):
     both.sync(*flips.world())
     changes = flips.flips(10_000)
     with flips.Load(both.sidecar) as load:
-        while gust := list(itertools.islice(changes, rng.randint(1, 16))):
+        while gust := list(itertools.islice(changes, rng.randint(1, 40))):
             both.stream.send(*itertools.chain(*gust))
             time.sleep(0.002)  # so that answers fall between them
         both.settle()

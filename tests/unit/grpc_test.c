@@ -713,7 +713,7 @@ static void peer_on_event(void *ctx, uint32_t events)
         peer->gone = true;
         return;
     }
-    uint32_t out = grpc_transport_is_blocked(&peer->transport) ? (uint32_t)EPOLLOUT : 0;
+    uint32_t out = grpc_transport_wants_write(&peer->transport) ? (uint32_t)EPOLLOUT : 0;
     loop_modify(peer->loop, &peer->watch, (peer->deaf ? 0 : (uint32_t)EPOLLIN) | out);
 }
 
