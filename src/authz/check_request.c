@@ -4,11 +4,6 @@
 
 /* Numbers in this file are the field numbers of Envoy's API. */
 
-struct decoder {
-    struct authz_request *request;
-    bool too_many_labels;
-};
-
 /* Another member of the Address oneof (a pipe, an Envoy-internal one) takes the place of a socket address. */
 static void forget_address(struct authz_peer *peer, uint64_t *protocol)
 {
@@ -61,7 +56,7 @@ static bool decode_address(struct str bytes, struct authz_peer *peer, uint64_t *
     return !r.failed;
 }
 
-static bool decode_label(struct decoder *d, struct str bytes, struct authz_peer *peer)
+static bool decode_label(struct authz_request *request, struct str bytes, struct authz_peer *peer)
 {
     struct pb_reader r = pb_reader(bytes);
     struct pb_field f;
@@ -73,7 +68,7 @@ static bool decode_label(struct decoder *d, struct str bytes, struct authz_peer 
             label.value = pb_bytes(&r, &f);
     }
     if (peer->label_count == CHECK_LABEL_LIMIT) {
-        d->too_many_labels = true;
+        request->has_too_many_labels = true;
     } else {
         MEM_GROW(peer->labels, peer->label_count, peer->label_capacity);
         peer->labels[peer->label_count++] = label;
@@ -81,7 +76,7 @@ static bool decode_label(struct decoder *d, struct str bytes, struct authz_peer 
     return !r.failed;
 }
 
-static bool decode_peer(struct decoder *d, struct str bytes, struct authz_peer *peer,
+static bool decode_peer(struct authz_request *request, struct str bytes, struct authz_peer *peer,
                         uint64_t *protocol)
 {
     struct pb_reader r = pb_reader(bytes);
@@ -93,7 +88,7 @@ static bool decode_peer(struct decoder *d, struct str bytes, struct authz_peer *
                 return false;
             break;
         case 3:
-            if (!decode_label(d, pb_bytes(&r, &f), peer))
+            if (!decode_label(request, pb_bytes(&r, &f), peer))
                 return false;
             break;
         case 4:
@@ -136,20 +131,20 @@ static bool decode_request(struct str bytes, struct authz_request *request)
     return !r.failed;
 }
 
-static bool decode_attributes(struct decoder *d, struct str bytes)
+static bool decode_attributes(struct str bytes, struct authz_request *request)
 {
-    struct authz_request *request = d->request;
     struct pb_reader r = pb_reader(bytes);
     struct pb_field f;
     uint64_t source_protocol = 0; /* nobody asks for it */
     while (pb_next(&r, &f)) {
         switch (f.number) {
         case 1:
-            if (!decode_peer(d, pb_bytes(&r, &f), &request->source, &source_protocol))
+            if (!decode_peer(request, pb_bytes(&r, &f), &request->source, &source_protocol))
                 return false;
             break;
         case 2:
-            if (!decode_peer(d, pb_bytes(&r, &f), &request->destination, &request->protocol_value))
+            if (!decode_peer(request, pb_bytes(&r, &f), &request->destination,
+                             &request->protocol_value))
                 return false;
             break;
         case 4:
@@ -161,17 +156,14 @@ static bool decode_attributes(struct decoder *d, struct str bytes)
     return !r.failed;
 }
 
-enum check_decode_result check_request_decode(struct str message, struct authz_request *request)
+bool check_request_decode(struct str message, struct authz_request *request)
 {
-    struct decoder d = {.request = request};
     struct pb_reader r = pb_reader(message);
     struct pb_field f;
     authz_request_reset(request);
     while (pb_next(&r, &f)) {
-        if (f.number == 1 && !decode_attributes(&d, pb_bytes(&r, &f)))
-            return CHECK_UNDECODABLE;
+        if (f.number == 1 && !decode_attributes(pb_bytes(&r, &f), request))
+            return false;
     }
-    if (r.failed)
-        return CHECK_UNDECODABLE;
-    return d.too_many_labels ? CHECK_TOO_MANY_LABELS : CHECK_DECODED;
+    return !r.failed;
 }

@@ -16,9 +16,8 @@
 /* Labels that a peer may send. Envoy sends none; a bound keeps look-ups short. */
 enum { CHECK_LABEL_LIMIT = 1024 };
 
-enum check_decode_result { CHECK_DECODED, CHECK_UNDECODABLE, CHECK_TOO_MANY_LABELS };
-
-/* Resets and fills `request`, which then points into `message`; authz_request_prepare comes next. */
-enum check_decode_result check_request_decode(struct str message, struct authz_request *request);
+/* Resets and fills `request`, which then points into `message`; authz_request_prepare comes next. False: the bytes are no
+ * CheckRequest. Labels over the limit are not kept, and the request says so. */
+bool check_request_decode(struct str message, struct authz_request *request);
 
 #endif

@@ -76,28 +76,26 @@ void check_service_set_snapshot(struct check_service *service,
     service->snapshot = snapshot;
 }
 
-const struct authz_snapshot *check_service_snapshot(const struct check_service *service)
-{
-    return service->snapshot;
-}
-
 const struct check_metrics *check_service_metrics(const struct check_service *service)
 {
     return &service->metrics;
 }
 
-bool check_service_is_ready(const struct check_service *service)
-{
-    return service->snapshot->in_sync;
-}
-
-/* The path as it was compared; one that has no normal form is not shown, since its query cannot be told apart for sure. */
+/* The path as it was compared. One that has no normal form is not shown: its query cannot be told apart for sure. */
 static struct str shown_path(const struct authz_request *request)
 {
     if (!request->has_http)
         return STR("");
-    return request->path_state == AUTHZ_PATH_NORMAL ? request->normal_path
-                                                    : STR("(not normalisable)");
+    switch (request->path_state) {
+    case AUTHZ_PATH_NORMAL:
+        return request->normal_path;
+    case AUTHZ_PATH_NONE:
+        return STR("*");
+    case AUTHZ_PATH_MALFORMED:
+        return STR("(malformed)");
+    default:
+        return STR("(not normalisable)");
+    }
 }
 
 static void log_request(struct check_service *service, const char *message,
@@ -134,15 +132,10 @@ static void on_log_rule(void *ctx, struct str tier, const struct psync_policy_id
 static bool judge(struct check_service *service, struct str message, struct authz_verdict *verdict)
 {
     struct authz_observer observer = {on_log_rule, service};
-    enum check_decode_result result = check_request_decode(message, &service->request);
-    if (result == CHECK_UNDECODABLE)
+    if (!check_request_decode(message, &service->request))
         return false;
     authz_request_prepare(&service->request, service->believed);
-    if (result == CHECK_TOO_MANY_LABELS)
-        *verdict = (struct authz_verdict){
-            .code = AUTHZ_INVALID_ARGUMENT, .reason = AUTHZ_TOO_MANY_LABELS, .rule = -1};
-    else
-        *verdict = authz_interpret(service->snapshot, &service->request, &observer);
+    *verdict = authz_interpret(service->snapshot, &service->request, &observer);
     return true;
 }
 

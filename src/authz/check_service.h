@@ -35,13 +35,8 @@ void check_service_free(struct check_service *service);
 void check_service_set_snapshot(struct check_service *service,
                                 const struct authz_snapshot *snapshot);
 
-/* The snapshot that requests are judged by; borrowed. */
-const struct authz_snapshot *check_service_snapshot(const struct check_service *service);
-
 /* Its counters, which any thread may read. */
 const struct check_metrics *check_service_metrics(const struct check_service *service);
-
-bool check_service_is_ready(const struct check_service *service);
 
 /* A grpc_handler; ctx is the service. */
 void check_service_handle(void *ctx, struct grpc_call *call, struct str message);

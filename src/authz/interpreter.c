@@ -545,6 +545,8 @@ static void judge(struct walk *w)
         refuse(w, AUTHZ_INTERNAL, AUTHZ_NOT_IN_SYNC);
     else if (!w->context.snapshot->has_endpoint)
         refuse(w, AUTHZ_INTERNAL, AUTHZ_NO_ENDPOINT);
+    else if (w->context.request->has_too_many_labels)
+        refuse(w, AUTHZ_INVALID_ARGUMENT, AUTHZ_TOO_MANY_LABELS);
     else
         walk_all(w);
 }

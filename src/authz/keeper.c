@@ -1,5 +1,6 @@
 #include "authz/keeper.h"
 
+#include <malloc.h>
 #include <stdlib.h>
 
 #include "authz/store.h"
@@ -36,7 +37,7 @@ void authz_keeper_free(struct authz_keeper *keeper)
 void authz_keeper_begin(struct authz_keeper *keeper)
 {
     authz_store_free(keeper->aside);
-    keeper->aside = authz_store_new();
+    keeper->aside = authz_store_new(keeper->in_force);
     keeper->aside_in_sync = false;
 }
 
@@ -64,9 +65,14 @@ static void on_batch_end(void *ctx)
     if (keeper->aside != NULL && !keeper->aside_in_sync)
         return;
     if (keeper->aside != NULL) {
+        authz_store_forget_previous(keeper->aside);
         authz_store_free(keeper->in_force);
         keeper->in_force = keeper->aside;
         keeper->aside = NULL;
+        publish(keeper);
+        /* A whole policy was dropped: what it took is to go back to the system. It costs a millisecond, once a stream. */
+        malloc_trim(0);
+        return;
     }
     publish(keeper);
 }

@@ -13,7 +13,7 @@
  * Invariants: chunks are never empty; keys rise strictly within and across chunks.
  *
  * Ownership: versions and chunks are counted; keyset_release gives a version back. Counting is not atomic: versions are
- * made and released on one thread. Reading is free for all threads.
+ * made and released on the main thread. Reading is free for all threads.
  */
 #ifndef AUTHZ_KEYSET_H
 #define AUTHZ_KEYSET_H

@@ -6,7 +6,7 @@
  *
  * Only inbound rules: a sidecar judges nothing else.
  *
- * Ownership: counted, not atomically; made and released on the store's thread. Immutable, so reading is free for all.
+ * Ownership: counted, not atomically; made and released on the main thread. Immutable, so reading is free for all.
  */
 #ifndef AUTHZ_POLICY_H
 #define AUTHZ_POLICY_H

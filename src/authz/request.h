@@ -33,6 +33,7 @@ struct authz_request {
     uint64_t protocol_value; /* SocketAddress.protocol of the destination: 1 is UDP, all else TCP */
     bool has_http;           /* false: a call of the TCP filter */
     struct str method, path, host;
+    bool has_too_many_labels; /* more than are looked at: it is refused */
     /* Set by authz_request_prepare: */
     uint8_t protocol; /* IP protocol number */
     enum {

@@ -13,6 +13,7 @@ struct entry {
 };
 
 struct authz_store {
+    const struct authz_store *previous; /* or NULL */
     bool in_sync;
     struct slot_table *slots;
     struct map policies;               /* policy key -> struct entry */
@@ -24,13 +25,19 @@ struct authz_store {
     struct psync_endpoint endpoint;
 };
 
-struct authz_store *authz_store_new(void)
+struct authz_store *authz_store_new(const struct authz_store *previous)
 {
     struct authz_store *store = mem_zalloc(sizeof(*store));
+    store->previous = previous;
     store->slots = slot_table_new();
     store->directory = mem_zalloc(sizeof(*store->directory));
     store->directory->references = 1;
     return store;
+}
+
+void authz_store_forget_previous(struct authz_store *store)
+{
+    store->previous = NULL;
 }
 
 /* ---- policies and profiles ---- */
@@ -84,6 +91,8 @@ static void update_policy(struct authz_store *store, const struct psync_policy *
     CLEANUP_BUF struct buf text = {0};
     struct str key = policy_key(&text, &source->id);
     const struct entry *before = map_get(&store->policies, key);
+    if (before == NULL && store->previous != NULL)
+        before = map_get(&store->previous->policies, key);
     struct authz_policy *policy =
         authz_policy_compile(source, store->slots, before != NULL ? before->policy : NULL);
     report_malformed(policy);

@@ -17,7 +17,9 @@
 
 struct authz_store;
 
-struct authz_store *authz_store_new(void);
+/* `previous`: the store whose tallies of staged policies go on, or NULL; borrowed until authz_store_forget_previous. */
+struct authz_store *authz_store_new(const struct authz_store *previous);
+void authz_store_forget_previous(struct authz_store *store);
 void authz_store_free(struct authz_store *store);
 
 /* Folds one message; copies what it keeps. Logs what cannot be understood. */

@@ -1,5 +1,7 @@
 #include "base/log.h"
 
+#include <poll.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <time.h>
 #include <unistd.h>
@@ -103,6 +105,28 @@ static struct log_field now_field(char text[static 64])
     return LOG_C("time", text);
 }
 
+static atomic_ulong dropped_lines;
+
+static bool is_writable(void)
+{
+    struct pollfd standard_error = {.fd = STDERR_FILENO, .events = POLLOUT};
+    return poll(&standard_error, 1, 0) == 1 && (standard_error.revents & POLLOUT) != 0;
+}
+
+static void write_line(const struct buf *line)
+{
+    if (!is_writable()) {
+        atomic_fetch_add(&dropped_lines, 1);
+        return;
+    }
+    unsigned long dropped = atomic_exchange(&dropped_lines, 0);
+    if (dropped > 0)
+        log_event(LOG_WARNING, "Lines were dropped, since nobody read the log",
+                  LOG_INT("count", dropped));
+    ssize_t ignored = write(STDERR_FILENO, line->data, line->len);
+    (void)ignored; /* there is no second place to complain to */
+}
+
 void log_fields(enum log_level level, const char *message, const struct log_field *fields,
                 size_t count)
 {
@@ -118,8 +142,7 @@ void log_fields(enum log_level level, const char *message, const struct log_fiel
     for (size_t i = 0; i < count; i++)
         append_field(&line, fields[i]);
     buf_append_str(&line, line_format == LOG_JSON ? STR("}\n") : STR("\n"));
-    ssize_t ignored = write(STDERR_FILENO, line.data, line.len);
-    (void)ignored; /* there is no second place to complain to */
+    write_line(&line);
     buf_free(&line);
 }
 

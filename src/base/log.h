@@ -9,8 +9,11 @@
  * Values may come from outside: they are escaped, so that no value can begin a line or forge a field,
  * and cut at 1 KiB. Header values, query strings, bodies and credentials are never passed in.
  *
+ * A reader that does not read must not stop the program: where standard error is not writable at once, the line is dropped, and
+ * the next one that goes through says how many were.
+ *
  * Threads: any may log; a line is written with one write(2). The level and the format are set once at
- * the start; they are the only globals of the program.
+ * the start; they and the count of dropped lines are the only globals of the program.
  */
 #ifndef BASE_LOG_H
 #define BASE_LOG_H

@@ -105,24 +105,28 @@ static const struct model_resource *find_endpoint(const struct calc *calc)
     const struct model_resource *pod = inventory_get(&calc->inventory, MODEL_POD, namespace, name);
     if (pod != NULL && pod->endpoint.live)
         return pod;
-    size_t position = 0;
-    struct map_entry *entry;
-    while ((entry = map_next(&calc->inventory.by_kind[MODEL_WORKLOAD_ENDPOINT], &position)) !=
-           NULL) {
-        const struct model_resource *other = ((struct inventory_item *)entry->value)->resource;
-        if (other->endpoint.live && str_eq(other->endpoint.workload, calc->workload))
-            return other;
+    const struct model_resource *found = NULL;
+    CLEANUP_ARENA struct arena arena = {0};
+    struct inventory_list list = inventory_list(&calc->inventory, &arena, MODEL_WORKLOAD_ENDPOINT);
+    for (size_t i = 0; i < list.count; i++) {
+        const struct model_resource *other = list.items[i];
+        if (!other->endpoint.live || !str_eq(other->endpoint.workload, calc->workload))
+            continue;
+        if (found != NULL)
+            return NULL; /* which of them is meant is not known */
+        found = other;
     }
-    return NULL;
+    return found;
 }
 
 static void report_presence(struct calc *calc, bool present)
 {
     if (!present && !calc->told_missing)
-        log_event(LOG_WARNING,
-                  "No such workload: no Pod with an address and no WorkloadEndpoint of that name; "
-                  "all requests are refused until there is one",
-                  LOG_STR("workload", calc->workload));
+        log_event(
+            LOG_WARNING,
+            "No such workload: no Pod with an address and not exactly one WorkloadEndpoint of "
+            "that name; all requests are refused until there is",
+            LOG_STR("workload", calc->workload));
     if (present && calc->told_missing)
         log_event(LOG_INFO, "The workload appeared", LOG_STR("workload", calc->workload));
     calc->told_missing = !present;
@@ -150,7 +154,7 @@ static struct psync_policy_id policy_id(const struct model_resource *resource)
                                     .kind = model_kind_name(resource->key.kind)};
 }
 
-static void add_policy(struct round *r, const struct model_resource *resource)
+static void add_policy(struct round *r, const struct model_resource *resource, bool tier_is_broken)
 {
     const struct model_policy *policy = &resource->policy;
     CLEANUP_BUF struct buf selector = {0};
@@ -162,7 +166,7 @@ static void add_policy(struct round *r, const struct model_resource *resource)
                    .tier = policy->tier,
                    .original_selector = arena_copy(&r->arena, buf_str(&selector))},
     };
-    if (is_closed(resource)) {
+    if (tier_is_broken || is_closed(resource)) {
         message.policy.inbound = rules_malformed(&r->arena);
         message.policy.outbound = rules_malformed(&r->arena);
     } else {
@@ -173,10 +177,10 @@ static void add_policy(struct round *r, const struct model_resource *resource)
     r->policies[r->policy_count++] = message;
 }
 
-/* Whether pods' endpoints are ever told of it: not of what acts on host endpoints before them, nor of hints. */
+/* Whether pods' endpoints are ever told of it: not of what acts on host endpoints before them, . */
 static bool is_for_pods(const struct model_policy *policy)
 {
-    return !policy->do_not_track && !policy->pre_dnat && !policy->only_performance_hint &&
+    return !policy->do_not_track && !policy->pre_dnat &&
            policy->staged_action != MODEL_STAGED_DELETE;
 }
 
@@ -201,7 +205,7 @@ static bool add_tier(struct round *r, const struct ordered_tier *from,
         const struct model_resource *resource = from->policies[i];
         if (!applies(r, resource, endpoint))
             continue;
-        add_policy(r, resource);
+        add_policy(r, resource, from->is_broken);
         if (resource->policy.applies_ingress)
             ingress[tier->ingress.count++] = policy_id(resource);
         if (resource->policy.applies_egress)
@@ -273,9 +277,7 @@ static void offer_sets(struct round *r)
     for (size_t i = 0; i < count; i++) {
         struct psync_message message = {
             .kind = PSYNC_IPSET_UPDATE,
-            .ipset_update = {.id = requests[i]->id,
-                             .type = (int)requests[i]->type,
-                             .members = ipset_members(&r->arena, &r->calc->inventory, requests[i])},
+            .ipset_update = ipset_contents(&r->arena, &r->calc->inventory, requests[i]),
         };
         sent_offer(r->calc->sent, &message);
     }

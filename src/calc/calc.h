@@ -10,7 +10,7 @@
  * Nothing is sent before calc_set_in_sync: half a policy is worse than none.
  *
  * Within, each flush computes the endpoint's needs afresh; its cost grows with the policies and endpoints that exist. For one
- * sidecar over a directory that is a few milliseconds at thousands of pods.
+ * sidecar over a directory that is some 20 ms at 5,000 pods and 50 policies; requests wait that long.
  *
  * Threads: one.
  */

@@ -49,6 +49,7 @@ struct members {
     struct arena *arena;
     struct psync_strings list;
     size_t capacity;
+    bool unreadable; /* somebody belongs to the set whose addresses are not known */
 };
 
 static void add(struct members *m, struct str member)
@@ -120,8 +121,7 @@ static void add_network_sets(struct members *m, const struct inventory *inventor
             continue;
         for (size_t i = 0; i < resource->network_set.net_count; i++)
             add_net(m, &resource->network_set.nets[i]);
-        if (resource->broken.len > 0)
-            add(m, arena_printf(m->arena, "unreadable: %.*s", STR_ARG(resource->key.name)));
+        m->unreadable |= resource->broken.len > 0;
     }
 }
 
@@ -130,23 +130,28 @@ static int compare_members(const void *a, const void *b)
     return str_cmp(*(const struct str *)a, *(const struct str *)b);
 }
 
-struct psync_strings ipset_members(struct arena *arena, const struct inventory *inventory,
-                                   const struct ipset_request *request)
+struct psync_ipset_update ipset_contents(struct arena *arena, const struct inventory *inventory,
+                                         const struct ipset_request *request)
 {
     struct members m = {.arena = arena};
+    struct psync_ipset_update set = {.id = request->id, .type = (int)request->type};
     add_endpoints(&m, inventory, MODEL_POD, request);
     add_endpoints(&m, inventory, MODEL_WORKLOAD_ENDPOINT, request);
     if (request->type == PSYNC_SET_NET) {
         add_network_sets(&m, inventory, MODEL_NETWORK_SET, request);
         add_network_sets(&m, inventory, MODEL_GLOBAL_NETWORK_SET, request);
     }
+    if (m.unreadable) {
+        set.type = PSYNC_SET_UNREADABLE;
+        m.list.count = 0;
+    }
     if (m.list.count > 1)
         qsort(m.list.items, m.list.count, sizeof(*m.list.items), compare_members);
-    struct psync_strings sorted = {arena_array(arena, m.list.count, sizeof(*sorted.items)), 0};
+    set.members.items = arena_array(arena, m.list.count, sizeof(struct str));
     for (size_t i = 0; i < m.list.count; i++) {
         if (i == 0 || !str_eq(m.list.items[i], m.list.items[i - 1]))
-            sorted.items[sorted.count++] = m.list.items[i];
+            set.members.items[set.members.count++] = m.list.items[i];
     }
     free(m.list.items);
-    return sorted;
+    return set;
 }

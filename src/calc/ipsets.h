@@ -35,9 +35,9 @@ struct str ipset_for_named_port(struct ipset_requests *requests, const struct se
                                 int protocol, struct str port);
 void ipset_requests_free(struct ipset_requests *requests);
 
-/* The members, sorted bytewise, none twice; in the arena. A network set that cannot be read makes a member that cannot be
- * read either: rules that need the set then refuse. */
-struct psync_strings ipset_members(struct arena *arena, const struct inventory *inventory,
-                                   const struct ipset_request *request);
+/* What the set holds now: members sorted bytewise, none twice; in the arena. Where a network set or an endpoint that belongs to
+ * it cannot be read, the type is PSYNC_SET_UNREADABLE: rules that need the set then refuse. */
+struct psync_ipset_update ipset_contents(struct arena *arena, const struct inventory *inventory,
+                                         const struct ipset_request *request);
 
 #endif

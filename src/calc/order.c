@@ -1,41 +1,35 @@
 #include "calc/order.h"
 
+#include <math.h>
 #include <stdlib.h>
 
-/* Tiers that are there without a resource. */
-static const struct {
-    struct str name;
-    double order;
-    bool default_pass;
-} built_in[] = {
-    {STR_INIT("default"), 1000000, false},
-    {STR_INIT("kube-admin"), 1000, true},
-    {STR_INIT("kube-baseline"), 10000000, true},
-    /* Their names before the Kubernetes API was renamed. */
-    {STR_INIT("adminnetworkpolicy"), 1000, true},
-    {STR_INIT("baselineadminnetworkpolicy"), 10000000, true},
-};
+static struct ordered_tier from_resource(const struct model_resource *resource)
+{
+    const struct model_tier *tier = &resource->tier;
+    return (struct ordered_tier){.name = resource->key.name,
+                                 .exists = true,
+                                 .is_broken = resource->broken.len > 0,
+                                 .has_order = tier->has_order,
+                                 .order = tier->order,
+                                 .default_pass = tier->default_pass};
+}
 
 static struct ordered_tier find_tier(const struct inventory *inventory, struct str name)
 {
     const struct model_resource *resource =
         inventory_get(inventory, MODEL_TIER, str_make(NULL, 0), name);
-    if (resource != NULL) {
-        const struct model_tier *tier = &resource->tier;
+    const struct model_builtin_tier *builtin = model_builtin_tier(name);
+    if (resource != NULL)
+        return from_resource(resource);
+    if (str_eq(name, MODEL_TIER_UNREADABLE))
+        return (struct ordered_tier){
+            .name = name, .exists = true, .has_order = true, .order = -INFINITY};
+    if (builtin != NULL)
         return (struct ordered_tier){.name = name,
                                      .exists = true,
-                                     .has_order = tier->has_order,
-                                     .order = tier->order,
-                                     .default_pass = tier->default_pass};
-    }
-    for (size_t i = 0; i < sizeof(built_in) / sizeof(built_in[0]); i++) {
-        if (str_eq(name, built_in[i].name))
-            return (struct ordered_tier){.name = name,
-                                         .exists = true,
-                                         .has_order = true,
-                                         .order = built_in[i].order,
-                                         .default_pass = built_in[i].default_pass};
-    }
+                                     .has_order = true,
+                                     .order = builtin->order,
+                                     .default_pass = builtin->default_pass};
     return (struct ordered_tier){.name = name};
 }
 

@@ -8,7 +8,8 @@
 
 struct ordered_tier {
     struct str name;
-    bool exists; /* a resource, or built in; else it stands after all others and denies */
+    bool exists;    /* a resource, or built in; else it stands after all others and denies */
+    bool is_broken; /* its policies refuse, since nobody knows when they should be asked */
     bool has_order;
     double order;
     bool default_pass;

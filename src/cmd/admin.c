@@ -1,6 +1,5 @@
 #include "cmd/admin.h"
 
-#include <fcntl.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -84,13 +83,12 @@ static void write_policy(struct buf *out, const struct admin *admin)
 }
 
 /* Resident memory in bytes, from /proc ("SIZE RESIDENT …", in pages); 0 where that cannot be read. */
-static double resident_memory(void)
+static double resident_memory(int statm_fd)
 {
     char text[128];
     struct str size, resident, rest;
     uint64_t pages = 0;
-    CLEANUP_CLOSE int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
-    ssize_t len = fd >= 0 ? read(fd, text, sizeof(text)) : 0;
+    ssize_t len = pread(statm_fd, text, sizeof(text), 0);
     if (len <= 0)
         return 0;
     str_cut(str_make(text, (size_t)len), ' ', &size, &rest);
@@ -116,7 +114,8 @@ static void write_process(struct buf *out, const struct admin *admin)
     getrusage(RUSAGE_SELF, &usage);
     write_gauge(out, "dikastes_connections", "Connections of Envoys.", (double)total.connections);
     write_gauge(out, "dikastes_calls", "Calls in flight.", (double)total.calls);
-    write_gauge(out, "process_resident_memory_bytes", "Resident memory.", resident_memory());
+    write_gauge(out, "process_resident_memory_bytes", "Resident memory.",
+                resident_memory(admin->statm_fd));
     write_counter(out, "process_cpu_seconds_total", "User and system time.",
                   seconds(usage.ru_utime) + seconds(usage.ru_stime));
     buf_printf(out,
@@ -140,7 +139,6 @@ static void write_metrics(struct buf *out, const struct admin *admin)
 void admin_handle(void *ctx, struct str method, struct str path, struct http_response *response)
 {
     struct admin *admin = ctx;
-    (void)method;
     if (str_eq(path, STR("/metrics"))) {
         response->content_type = "text/plain; version=0.0.4; charset=utf-8";
         write_metrics(&response->body, admin);
@@ -149,6 +147,8 @@ void admin_handle(void *ctx, struct str method, struct str path, struct http_res
     } else if (str_eq(path, STR("/readyz"))) {
         response->status = admin->ready ? 200 : 503;
         buf_append_str(&response->body, admin->ready ? STR("ok\n") : STR("no policy in sync\n"));
+    } else if (str_eq(path, STR("/terminate")) && str_eq(method, STR("HEAD"))) {
+        response->status = 405; /* looking must not do */
     } else if (str_eq(path, STR("/terminate"))) {
         buf_append_str(&response->body, STR("terminating Dikastes\n"));
         admin->terminate(admin->ctx);

@@ -16,6 +16,7 @@ struct admin {
     const struct authz_snapshot *snapshot; /* in force; NULL before the first */
     uint64_t snapshot_time;                /* clock_nanoseconds when it came to be in force */
     bool ready;
+    int statm_fd; /* /proc/self/statm, opened before the process was fenced in; -1: none */
     void (*terminate)(void *ctx);
     void *ctx;
 };

@@ -19,10 +19,10 @@
 #include "base/log.h"
 #include "base/mem.h"
 
-#if defined(__SANITIZE_ADDRESS__)
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define HAS_SANITIZER true
 #elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
 #define HAS_SANITIZER true
 #endif
 #endif
@@ -37,7 +37,7 @@ enum need {
     AGENT, /* a node agent is connected to */
     TCP,   /* over TCP */
     NAMES, /* by the name of a host, which is resolved afresh each time */
-    SANITIZER, /* in a build with AddressSanitizer, whose leak check traces the process from one that it clones */
+    SANITIZER, /* in a build with one; the leak check traces the process from one that it clones */
 };
 
 struct needs {
@@ -145,6 +145,8 @@ static const struct call calls[] = {
     {__NR_unlink, ALWAYS},
 #endif
     {__NR_unlinkat, ALWAYS},
+    {__NR_faccessat, ALWAYS},
+    {__NR_faccessat2, ALWAYS},
     {__NR_lseek, ALWAYS},
     {__NR_pread64, ALWAYS},
     {__NR_getdents64, ALWAYS},
@@ -171,21 +173,18 @@ static const struct call calls[] = {
     {__NR_bind, NAMES}, /* netlink; TCP is Landlock's */
     {__NR_uname, NAMES},
 #ifdef __NR_poll
-    {__NR_poll, NAMES},
+    {__NR_poll, ALWAYS},
 #endif
-    {__NR_ppoll, NAMES},
+    {__NR_ppoll, ALWAYS},
     {__NR_sendmmsg, NAMES},
     /* The leak check, and the symbols of a report. */
     {__NR_clone, SANITIZER},
     {__NR_execve, SANITIZER},
-    {__NR_mmap, SANITIZER},
-    {__NR_mprotect, SANITIZER},
-    {__NR_openat, SANITIZER},
-#ifdef __NR_open
-    {__NR_open, SANITIZER},
+#ifdef __NR_fork
     {__NR_readlink, SANITIZER},
     {__NR_pipe, SANITIZER},
     {__NR_fork, SANITIZER},
+    {__NR_getdents, SANITIZER},
     {__NR_dup2, SANITIZER},
 #endif
     {__NR_pipe2, SANITIZER},
@@ -193,6 +192,7 @@ static const struct call calls[] = {
     {__NR_readlinkat, SANITIZER},
     {__NR_prctl, SANITIZER},
     {__NR_prlimit64, SANITIZER},
+    {__NR_getppid, SANITIZER},
     {__NR_ptrace, SANITIZER},
     {__NR_sigaltstack, SANITIZER},
     {__NR_wait4, SANITIZER},
@@ -434,7 +434,9 @@ static bool restrict_files(const struct harden_paths *paths, const struct needs 
     CLEANUP_CLOSE int ruleset = make_ruleset(version);
     if (ruleset < 0)
         return error_set(err, "cannot make a Landlock ruleset: %s", strerror(errno));
+    /* /proc/self: how much memory it uses, for /metrics. */
     if (!allow_removal(ruleset, paths->listen, err) ||
+        !allow_reading_if_any(ruleset, "/proc/self", err) ||
         (needs->folder != NULL && !allow_policy(ruleset, needs->folder, err)) ||
         (needs->of[NAMES] && !allow_names(ruleset, err)) ||
         (version >= 4 && !allow_connections(ruleset, needs, err)))

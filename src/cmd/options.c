@@ -30,17 +30,17 @@ static const struct option_spec *split_word(const struct option_spec *specs, siz
 {
     *attached = NULL;
     /* Go's flags have one dash before long names too. */
-    if (word[1] != '-' && find_long(specs, count, str_from_c(word + 1)) != NULL)
-        return find_long(specs, count, str_from_c(word + 1));
-    if (word[1] != '-') {
+    struct str name, rest;
+    bool has_value = str_cut(str_from_c(word + (word[1] == '-' ? 2 : 1)), '=', &name, &rest);
+    const struct option_spec *spec = find_long(specs, count, name);
+    if (word[1] != '-' && spec == NULL) {
         if (word[2] != '\0')
             *attached = word + 2;
         return find_short(specs, count, word[1]);
     }
-    struct str name, rest;
-    if (str_cut(str_from_c(word + 2), '=', &name, &rest))
-        *attached = word + 2 + name.len + 1;
-    return find_long(specs, count, name);
+    if (has_value)
+        *attached = name.ptr + name.len + 1;
+    return spec;
 }
 
 bool options_parse(const struct option_spec *specs, size_t count, int first, int argc, char **argv,

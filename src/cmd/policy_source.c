@@ -4,6 +4,7 @@
 
 #include "calc/calc.h"
 #include "datastore/directory.h"
+#include "grpc/target.h"
 #include "policysync/client.h"
 
 static const struct str directory_prefix = STR_INIT("directory:");
@@ -27,6 +28,8 @@ static bool is_directory(const char *target)
 bool policy_source_check(const char *target, const char *workload, struct error *err)
 {
     struct str namespace, name;
+    if (!is_directory(target) && !grpc_target_check(str_from_c(target), err))
+        return error_prefix(err, "--dial");
     if (!is_directory(target))
         return workload == NULL ||
                error_set(err,

@@ -3,6 +3,7 @@
  *     policy source ──messages──► keeper ──snapshot──► workers ◄── Envoy
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +17,7 @@
 #include "base/loop.h"
 #include "cmd/admin.h"
 #include "cmd/commands.h"
+#include "cmd/harden.h"
 #include "cmd/listen.h"
 #include "cmd/options.h"
 #include "cmd/policy_source.h"
@@ -24,7 +26,7 @@
 /* How long calls in flight may take to end after SIGTERM, in milliseconds. */
 enum { DRAIN_PATIENCE = 5000 };
 
-/* How often workers are asked for old snapshots, in milliseconds; and how many may be had. */
+/* How often workers are asked for old snapshots and whether they have drained, in milliseconds; and how many may be had. */
 enum { SWEEP_PAUSE = 20, WORKER_LIMIT = 64 };
 
 struct server_options {
@@ -36,7 +38,7 @@ struct server_options {
 struct server {
     struct loop *loop;
     struct loop_watch signals;
-    struct loop_timer sweep;
+    struct loop_timer sweep, stopping;
     bool draining;
     struct identity_domains domains;
     struct authz_keeper *keeper;
@@ -94,24 +96,31 @@ static void on_source_up(void *ctx, bool up)
 
 /* ---- stopping ---- */
 
-static void on_drained(void *ctx)
+/* All workers must have drained; those on other threads do it in their own time. */
+static void on_stopping(void *ctx)
 {
-    loop_stop(((struct server *)ctx)->loop);
+    struct server *s = ctx;
+    bool done = true;
+    for (size_t i = 0; i < s->worker_count; i++)
+        done &= worker_is_drained(s->workers[i]);
+    if (done)
+        loop_stop(s->loop);
+    else
+        loop_arm(s->loop, &s->stopping, SWEEP_PAUSE);
 }
 
 static void stop(struct server *s, const char *why)
 {
     if (s->draining) {
         log_message(LOG_WARNING, "Asked to stop a second time: stopping at once");
-        for (size_t i = 0; i < s->worker_count; i++)
-            worker_drain(s->workers[i], 1, on_drained, s);
-        loop_stop(s->loop);
+        loop_stop(s->loop); /* freeing the workers ends their threads */
         return;
     }
     s->draining = true;
     log_event(LOG_INFO, "Stopping", LOG_C("reason", why));
     for (size_t i = 0; i < s->worker_count; i++)
-        worker_drain(s->workers[i], DRAIN_PATIENCE, on_drained, s);
+        worker_drain(s->workers[i], DRAIN_PATIENCE);
+    loop_arm(s->loop, &s->stopping, 1);
 }
 
 static void on_terminate(void *ctx)
@@ -176,6 +185,7 @@ static bool start_http(struct server *s, struct error *err)
     const char *port = getenv("DIKASTES_HTTP_BIND_PORT");
     if (port == NULL || port[0] == '\0')
         return true;
+    s->admin.statm_fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
     s->admin.terminate = on_terminate;
     s->admin.ctx = s;
     s->http = http_server_new(s->loop, getenv("DIKASTES_HTTP_BIND_ADDR"), port, admin_handle,
@@ -194,6 +204,8 @@ static bool start_policy(struct server *s, const struct server_options *o, struc
 
 static void free_server(struct server *s)
 {
+    if (s->http != NULL)
+        close(s->admin.statm_fd);
     http_server_free(s->http);
     policy_source_close(s->source);
     for (size_t i = 0; i < s->worker_count; i++)
@@ -210,14 +222,17 @@ static void free_server(struct server *s)
 static bool start(struct server *s, const struct server_options *o, int listen_fd,
                   struct error *err)
 {
+    const struct harden_paths paths = {o->listen, o->dial};
+    /* Fenced in before the first byte of policy is read, so that what can be read at the start can be read later too. */
     return make_workers(s, o->worker_count, listen_fd, err) && start_http(s, err) &&
-           start_policy(s, o, err) && start_workers(s, err);
+           harden_process(&paths, err) && start_policy(s, o, err) && start_workers(s, err);
 }
 
 static bool run_server(struct server *s, const struct server_options *o, struct error *err)
 {
     s->signals.fd = -1;
     s->sweep = (struct loop_timer){.callback = on_sweep, .ctx = s};
+    s->stopping = (struct loop_timer){.callback = on_stopping, .ctx = s};
     s->loop = loop_new(err);
     if (s->loop == NULL || !start_signals(s, err))
         return false;

@@ -30,11 +30,12 @@ struct worker {
     struct loop_watch wake;
     _Atomic(struct authz_snapshot *) next;
     atomic_bool ready;
-    _Atomic uint64_t drain_patience; /* 0: go on */
+    _Atomic uint64_t drain_patience; /* to drain with from now on; 0: no news */
 
     /* From the worker's thread to the main one. */
     _Atomic uint64_t in_use; /* version of the snapshot that it judges by */
     _Atomic size_t connections, calls;
+    atomic_bool drained;
     struct loop_timer stats;
 
     /* The main thread's: what was handed out and may still be in use, oldest first. */
@@ -55,7 +56,18 @@ static void take_snapshot(struct worker *w)
 
 static void on_drained(void *ctx)
 {
-    loop_stop(((struct worker *)ctx)->loop);
+    struct worker *w = ctx;
+    atomic_store(&w->drained, true);
+    if (w->has_thread)
+        loop_stop(w->loop);
+}
+
+/* Each new patience counts from when it was given. */
+static void start_draining(struct worker *w)
+{
+    uint64_t patience = atomic_exchange(&w->drain_patience, 0);
+    if (patience > 0)
+        grpc_server_drain(w->grpc, patience, on_drained, w);
 }
 
 static void on_wake(void *ctx, uint32_t events)
@@ -67,9 +79,7 @@ static void on_wake(void *ctx, uint32_t events)
     (void)ignored; /* it only counts wake-ups */
     take_snapshot(w);
     health_service_set_ready(w->health, atomic_load(&w->ready));
-    uint64_t patience = atomic_load(&w->drain_patience);
-    if (patience > 0)
-        grpc_server_drain(w->grpc, patience, on_drained, w);
+    start_draining(w);
 }
 
 static void on_stats(void *ctx)
@@ -183,13 +193,18 @@ bool worker_sweep(struct worker *w)
     return w->handed_count <= 1;
 }
 
-void worker_drain(struct worker *w, uint64_t patience, void (*done)(void *ctx), void *ctx)
+void worker_drain(struct worker *w, uint64_t patience)
 {
     atomic_store(&w->drain_patience, patience);
     if (w->thread_runs)
         wake(w);
     else
-        grpc_server_drain(w->grpc, patience, done, ctx);
+        start_draining(w);
+}
+
+bool worker_is_drained(const struct worker *w)
+{
+    return atomic_load(&w->drained);
 }
 
 void worker_free(struct worker *w)
@@ -197,8 +212,8 @@ void worker_free(struct worker *w)
     if (w == NULL)
         return;
     if (w->thread_runs) {
-        if (atomic_load(&w->drain_patience) == 0)
-            worker_drain(w, 1, NULL, NULL);
+        if (!worker_is_drained(w))
+            worker_drain(w, 1);
         pthread_join(w->thread, NULL);
     }
     if (w->loop != NULL)

@@ -30,9 +30,11 @@ void worker_set_ready(struct worker *worker, bool ready);
 /* Releases snapshots that the worker is done with; false if some are left. */
 bool worker_sweep(struct worker *worker);
 
-/* Stops accepting and lets calls in flight end, for at most `patience` milliseconds; calls `done` if the worker is on the main
- * loop, else ends its thread. */
-void worker_drain(struct worker *worker, uint64_t patience, void (*done)(void *ctx), void *ctx);
+/* Stops accepting and lets calls in flight end, for at most `patience` milliseconds. A second call replaces the patience. */
+void worker_drain(struct worker *worker, uint64_t patience);
+
+/* Whether it has drained. */
+bool worker_is_drained(const struct worker *worker);
 
 /* Waits for its thread, if it has one, and frees it. */
 void worker_free(struct worker *worker);

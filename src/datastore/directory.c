@@ -34,19 +34,30 @@ struct directory {
 
 /* ---- one file ---- */
 
-/* What is wrong with a policy, profile, tier or network set makes it refuse; of other kinds a wrong version is not
- * used. */
-static bool is_usable(const struct model_resource *resource)
+/* What a wrong version of a resource means: it is passed on as broken, and refuses; or it is passed on only if there is no
+ * good version before it, which stays in force; or it is not used at all. */
+enum wrong_version { REFUSES, REFUSES_IF_NEW, NOT_USED };
+
+static enum wrong_version meaning_of_wrong(enum model_kind kind)
 {
-    switch (resource->key.kind) {
+    switch (kind) {
     case MODEL_NAMESPACE:
     case MODEL_SERVICE_ACCOUNT:
+        return NOT_USED;
     case MODEL_POD:
     case MODEL_WORKLOAD_ENDPOINT:
-        return resource->broken.len == 0;
+    case MODEL_TIER:
+        return REFUSES_IF_NEW;
     default:
-        return true;
+        return REFUSES;
     }
+}
+
+/* Whether the calculation should get this version, given whether the file had one before. */
+static bool is_used(const struct model_resource *resource, bool had_one)
+{
+    enum wrong_version wrong = meaning_of_wrong(resource->key.kind);
+    return resource->broken.len == 0 || wrong == REFUSES || (wrong == REFUSES_IF_NEW && !had_one);
 }
 
 static void tell_update(struct directory *d, struct model_resource *resource)
@@ -64,12 +75,10 @@ static void take_resource(struct directory *d, struct claims_file *file,
         log_event(LOG_WARNING, "Resource stands twice in a file; the later one counts",
                   LOG_C("file", file->name), LOG_INT("line", resource->line),
                   LOG_STR("resource", resource->key.name));
-    if (claim != NULL && (!is_usable(resource) || claim->digest == resource->digest)) {
+    bool is_new = claim == NULL || claim->digest != resource->digest;
+    if (claim != NULL)
         claim->seen = true;
-        model_resource_free(resource);
-        return;
-    }
-    if (!is_usable(resource)) {
+    if (!is_new || !is_used(resource, claim != NULL)) {
         model_resource_free(resource);
         return;
     }
@@ -88,7 +97,7 @@ static void restore_from(struct directory *d, const struct claim *claim)
         return; /* its own event is on its way */
     for (size_t i = 0; i < contents.count; i++) {
         struct model_resource *resource = contents.resources[i];
-        if (model_key_eq(&resource->key, &claim->key->key) && is_usable(resource)) {
+        if (model_key_eq(&resource->key, &claim->key->key) && is_used(resource, false)) {
             model_resource_free(found);
             found = resource;
         } else {
@@ -133,7 +142,9 @@ static void load_file(struct directory *d, const char *name)
     struct claims_file *file = claims_file(&d->claims, name);
     bool readable = file_read(d->folder_fd, name, &contents, &gone, &err);
     if (!readable && !gone) {
-        log_event(LOG_ERROR, "File cannot be read; what it said before stays in force",
+        log_event(LOG_ERROR,
+                  file->claims != NULL ? "File cannot be read; what it said before stays in force"
+                                       : "File cannot be read; nothing of it is in force",
                   LOG_C("file", name), LOG_C("problem", err.text));
         return;
     }

@@ -41,7 +41,8 @@ static bool read_text(int directory_fd, const char *name, struct buf *text, bool
     if (fd < 0) {
         error_set(err, "cannot open: %s", strerror(errno));
         /* A link to nowhere is there, and cannot be read. */
-        *gone = errno == ENOENT && faccessat(directory_fd, name, F_OK, AT_SYMLINK_NOFOLLOW) != 0;
+        *gone = errno == ENOENT && fstatat(directory_fd, name, &info, AT_SYMLINK_NOFOLLOW) != 0 &&
+                errno == ENOENT;
         return false;
     }
     *gone = false;

@@ -249,7 +249,7 @@ void grpc_call_finish(struct grpc_call *call, enum grpc_code code, struct str me
     call->on_closed = call->on_drained = NULL;
     grpc_header_encode_message(&call->status_message, message);
     grpc_deadlines_clear(&call->connection->server->deadlines, &call->deadline);
-    if (call->responding || call->out.len > 0)
+    if (call->responding)
         respond(call);
     else
         respond_status_only(call);

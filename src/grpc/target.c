@@ -34,7 +34,13 @@ static bool split_host_port(struct str text, struct str *host, struct str *port)
     return str_cut(text, ':', host, port) && host->len > 0 && str_find(*port, ':') == port->len;
 }
 
-static bool set_host(struct grpc_target *target, struct str text, struct error *err)
+/* The two parts as C strings, which getaddrinfo wants. */
+struct host_port {
+    char host[HOST_SIZE], port[8];
+};
+
+static bool parse_host_port(const struct grpc_target *target, struct str text,
+                            struct host_port *parsed, struct error *err)
 {
     struct str host, port;
     uint64_t number;
@@ -44,14 +50,17 @@ static bool set_host(struct grpc_target *target, struct str text, struct error *
     if (!str_parse_uint(port, 65535, &number) || number == 0)
         return error_set(err, "bad target %s: the port is not a number from 1 to 65535",
                          target->name.text);
-    char host_text[HOST_SIZE], port_text[8];
-    if (host.len >= sizeof(host_text) || str_find(host, '\0') < host.len)
+    if (host.len >= sizeof(parsed->host) || str_find(host, '\0') < host.len)
         return error_set(err, "bad target %s: not the name of a host", target->name.text);
-    snprintf(host_text, sizeof(host_text), "%.*s", STR_ARG(host));
-    snprintf(port_text, sizeof(port_text), "%u", (unsigned)number);
+    snprintf(parsed->host, sizeof(parsed->host), "%.*s", STR_ARG(host));
+    snprintf(parsed->port, sizeof(parsed->port), "%u", (unsigned)number);
+    return true;
+}
 
+static bool resolve(struct grpc_target *target, const struct host_port *parsed, struct error *err)
+{
     const struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
-    int result = getaddrinfo(host_text, port_text, &hints, &target->addresses);
+    int result = getaddrinfo(parsed->host, parsed->port, &hints, &target->addresses);
     if (result != 0)
         return error_set(err, "cannot resolve the host of %s: %s", target->name.text,
                          gai_strerror(result));
@@ -59,14 +68,33 @@ static bool set_host(struct grpc_target *target, struct str text, struct error *
     return true;
 }
 
+/* Whether the target is a unix socket's, and which part of the text is its path. */
+static bool is_path(struct str text, struct str *path)
+{
+    *path = text;
+    if (!str_starts_with(text, STR("unix:")))
+        return str_find(text, '/') < text.len;
+    *path = str_from(text, strlen("unix:"));
+    return true;
+}
+
 bool grpc_target_resolve(struct grpc_target *target, struct str text, struct error *err)
 {
+    struct str path;
+    struct host_port parsed;
     *target = (struct grpc_target){.name = quote(text)};
-    if (str_starts_with(text, STR("unix:")))
-        return set_path(target, str_from(text, strlen("unix:")), err);
-    if (str_find(text, '/') < text.len)
-        return set_path(target, text, err);
-    return set_host(target, text, err);
+    if (is_path(text, &path))
+        return set_path(target, path, err);
+    return parse_host_port(target, text, &parsed, err) && resolve(target, &parsed, err);
+}
+
+bool grpc_target_check(struct str text, struct error *err)
+{
+    struct str path;
+    struct host_port parsed;
+    struct grpc_target target = {.name = quote(text)};
+    return is_path(text, &path) ? set_path(&target, path, err)
+                                : parse_host_port(&target, text, &parsed, err);
 }
 
 void grpc_target_free(struct grpc_target *target)
@@ -82,8 +110,13 @@ static int start_connect(const struct grpc_target *target, const struct sockaddr
 {
     int fd = socket(address->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd >= 0) {
-        /* Requests are written whole; a unix socket has no such option. */
+        /* Requests are written whole. A unix socket has none of these options. */
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
+        /* A peer that vanishes without a word is noticed within half a minute. */
+        setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &(int){1}, sizeof(int));
+        setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &(int){10}, sizeof(int));
+        setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &(int){5}, sizeof(int));
+        setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &(int){4}, sizeof(int));
         if (connect(fd, address, len) == 0 || errno == EINPROGRESS)
             return fd;
     }

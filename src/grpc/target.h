@@ -19,6 +19,9 @@ struct grpc_target {
 /* Parses and, if it is a name, resolves (which may take its time). Freed with grpc_target_free, on
  * error too. */
 bool grpc_target_resolve(struct grpc_target *target, struct str text, struct error *err);
+/* Whether a text can be a target at all; resolves nothing. */
+bool grpc_target_check(struct str text, struct error *err);
+
 void grpc_target_free(struct grpc_target *target);
 
 /* A non-blocking socket that is connected or about to be (it is writable then, and SO_ERROR

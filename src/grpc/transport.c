@@ -23,8 +23,9 @@ bool grpc_transport_receive(struct grpc_transport *transport,
         return false;
     }
     if (len < 0) {
+        bool later = errno == EAGAIN || errno == EINTR;
         *reason = strerror(errno);
-        return errno == EAGAIN || errno == EINTR;
+        return later;
     }
     ssize_t used = nghttp2_session_mem_recv(transport->session, scratch->bytes, (size_t)len);
     if (used < 0)

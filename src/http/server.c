@@ -9,7 +9,7 @@
 
 #include "base/ip.h"
 
-enum { HEAD_LIMIT = 8 * 1024, CONNECTION_LIMIT = 32, PATIENCE = 5000 };
+enum { HEAD_LIMIT = 8 * 1024, CONNECTION_LIMIT = 32, PATIENCE = 5000, ACCEPT_PAUSE = 200 };
 
 struct connection {
     struct http_server *server;
@@ -24,6 +24,8 @@ struct connection {
 struct http_server {
     struct loop *loop;
     struct loop_watch watch;
+    struct loop_timer resume; /* accepts again after a pause */
+    bool paused;
     http_handler *handler;
     void *ctx;
     struct connection *connections;
@@ -166,8 +168,15 @@ static void on_accept(void *ctx, uint32_t events)
     struct error err;
     (void)events;
     int fd = accept4(server->watch.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-    if (fd < 0)
+    if (fd < 0) {
+        /* Out of descriptors, most likely: the socket stays readable, so look again later only. */
+        if (errno != EAGAIN && errno != ECONNABORTED && errno != EINTR) {
+            loop_remove(server->loop, &server->watch);
+            server->paused = true;
+            loop_arm(server->loop, &server->resume, ACCEPT_PAUSE);
+        }
         return;
+    }
     struct connection *c = mem_zalloc(sizeof(*c));
     c->server = server;
     c->watch = (struct loop_watch){fd, on_connection, c};
@@ -184,6 +193,15 @@ static void on_accept(void *ctx, uint32_t events)
         c->next->prev = c;
     server->connections = c;
     server->connection_count++;
+}
+
+static void on_resume(void *ctx)
+{
+    struct http_server *server = ctx;
+    struct error err;
+    server->paused = !loop_add(server->loop, &server->watch, EPOLLIN, &err);
+    if (server->paused)
+        loop_arm(server->loop, &server->resume, ACCEPT_PAUSE);
 }
 
 /* ---- listening ---- */
@@ -264,6 +282,7 @@ struct http_server *http_server_new(struct loop *loop, const char *address, cons
     server->handler = handler;
     server->ctx = ctx;
     server->watch = (struct loop_watch){listen_on(&socket_address), on_accept, server};
+    server->resume = (struct loop_timer){.callback = on_resume, .ctx = server};
     if (server->watch.fd < 0)
         error_set(err, "cannot listen for HTTP on %s port %s: %s",
                   quote(str_from_c(address != NULL ? address : "")).text, port, strerror(errno));
@@ -284,7 +303,9 @@ void http_server_free(struct http_server *server)
         next = c->next;
         close_connection(c);
     }
-    loop_remove(server->loop, &server->watch);
+    if (!server->paused)
+        loop_remove(server->loop, &server->watch);
+    loop_disarm(server->loop, &server->resume);
     close(server->watch.fd);
     free(server);
 }

@@ -1,4 +1,6 @@
 /* Calico's policies: NetworkPolicy, GlobalNetworkPolicy and their staged kinds. */
+#include <math.h>
+
 #include "model/decode_kinds.h"
 #include "model/decode_values.h"
 
@@ -114,9 +116,17 @@ static void read_tier_and_order(struct decoder *d, const struct field *spec)
     struct field tier = field_get(spec, STR("tier"));
     struct field order = field_get(spec, STR("order"));
     struct str name;
+    /* Where the place cannot be read, it is before all others: a refusal must not come too late. */
+    bool is_readable = spec->node != NULL && spec->node->type == DOC_MAP;
     if (value_subdomain(d, &tier, &name))
         policy->tier = name;
+    else if (!is_readable || field_is_set(&tier))
+        policy->tier = MODEL_TIER_UNREADABLE;
     policy->has_order = field_number(d, &order, &policy->order);
+    if (!policy->has_order && (!is_readable || field_is_set(&order))) {
+        policy->has_order = true;
+        policy->order = -INFINITY;
+    }
 }
 
 static void read_selectors(struct decoder *d, const struct field *spec)

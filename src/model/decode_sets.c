@@ -1,4 +1,6 @@
 /* Profiles, tiers and network sets. */
+#include <math.h>
+
 #include "model/decode_kinds.h"
 #include "model/decode_values.h"
 
@@ -24,30 +26,8 @@ void decode_profile(struct decoder *d, const struct field *root)
     decode_rules(d, &egress, &side, &profile->egress);
 }
 
-/* The tiers that are always there. Their own resource may say nothing else. */
-static const struct builtin_tier {
-    struct str name;
-    double order;
-    bool default_pass;
-} builtin_tiers[] = {
-    {STR_INIT("default"), 1000 * 1000, false},
-    {STR_INIT("kube-admin"), 1000, true},
-    {STR_INIT("kube-baseline"), 10 * 1000 * 1000, true},
-    {STR_INIT("adminnetworkpolicy"), 1000, true},
-    {STR_INIT("baselineadminnetworkpolicy"), 10 * 1000 * 1000, true},
-};
-
-static const struct builtin_tier *find_builtin_tier(struct str name)
-{
-    for (size_t i = 0; i < sizeof(builtin_tiers) / sizeof(builtin_tiers[0]); i++) {
-        if (str_eq(builtin_tiers[i].name, name))
-            return &builtin_tiers[i];
-    }
-    return NULL;
-}
-
 static void check_builtin_tier(struct decoder *d, const struct field *order,
-                               const struct field *action, const struct builtin_tier *builtin)
+                               const struct field *action, const struct model_builtin_tier *builtin)
 {
     struct model_tier *tier = &d->resource->tier;
     if (field_is_set(order) &&
@@ -69,9 +49,11 @@ void decode_tier(struct decoder *d, const struct field *root)
     field_map_of(d, &spec, FIELD_NAMES(tier_fields));
     tier->has_order = field_number(d, &order, &tier->order);
     tier->default_pass = field_enum(d, &action, FIELD_NAMES(default_actions), &index) && index == 1;
-    const struct builtin_tier *builtin = find_builtin_tier(d->resource->key.name);
+    const struct model_builtin_tier *builtin = model_builtin_tier(d->resource->key.name);
     if (builtin != NULL)
         check_builtin_tier(d, &order, &action, builtin);
+    else if (!tier->has_order && field_is_set(&order))
+        *tier = (struct model_tier){true, -INFINITY, false}; /* unknown: before all others */
 }
 
 void decode_network_set(struct decoder *d, const struct field *root)

@@ -103,3 +103,20 @@ bool model_labels_get(const struct model_labels *labels, struct str key, struct 
     }
     return false;
 }
+
+const struct model_builtin_tier *model_builtin_tier(struct str name)
+{
+    static const struct model_builtin_tier tiers[] = {
+        {STR_INIT("default"), 1000 * 1000, false},
+        {STR_INIT("kube-admin"), 1000, true},
+        {STR_INIT("kube-baseline"), 10 * 1000 * 1000, true},
+        /* Their names before the Kubernetes API was renamed. */
+        {STR_INIT("adminnetworkpolicy"), 1000, true},
+        {STR_INIT("baselineadminnetworkpolicy"), 10 * 1000 * 1000, true},
+    };
+    for (size_t i = 0; i < sizeof(tiers) / sizeof(tiers[0]); i++) {
+        if (str_eq(tiers[i].name, name))
+            return &tiers[i];
+    }
+    return NULL;
+}

@@ -134,19 +134,20 @@ enum model_staged_action {
     MODEL_STAGED_IGNORE
 };
 
+/* The tier of a policy whose tier cannot be read: before all others. No resource can have this name. */
+#define MODEL_TIER_UNREADABLE STR("(unreadable)")
+
 /* Every kind of policy. */
 struct model_policy {
-    struct str tier; /* "default" if the field is absent */
-    bool has_order;  /* false: after all that have one */
-    double order;
-    struct model_selector selector;           /* absent: all() */
+    struct str tier;                /* "default" if the field is absent */
+    bool has_order;                 /* false: after all that have one */
+    double order;                   /* -INFINITY where it could not be read: before all others */
+    struct model_selector selector; /* absent: all() */
     struct model_selector namespace_selector; /* global policies */
     struct model_selector account_selector;
     bool applies_ingress, applies_egress; /* `types`, defaults filled in */
     struct model_rules ingress, egress;
     bool do_not_track, pre_dnat, apply_on_forward;
-    bool
-        only_performance_hint; /* for calc; never set here: a hint does not change what a policy says */
     enum model_staged_action staged_action;
 };
 
@@ -178,6 +179,15 @@ struct model_profile {
     struct model_labels labels_to_apply;
     struct model_rules ingress, egress;
 };
+
+/* The tiers that are there without a resource, and that a resource cannot change. */
+struct model_builtin_tier {
+    struct str name;
+    double order;
+    bool default_pass;
+};
+/* NULL: it is not one. */
+const struct model_builtin_tier *model_builtin_tier(struct str name);
 
 struct model_tier {
     bool has_order;

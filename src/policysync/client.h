@@ -20,7 +20,8 @@ struct psync_client_events {
     void *ctx;
 };
 
-/* Starts at once; never fails, but goes on trying. A target that can never be connected to is logged at each try. */
+/* Starts at once; never fails, but goes on trying. What keeps it from being up is logged as a warning when it changes, and
+ * at each try with level debug. */
 struct psync_client *psync_client_new(struct loop *loop, const char *target,
                                       const struct psync_client_events *events,
                                       const struct psync_sink *sink);

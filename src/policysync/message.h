@@ -24,7 +24,14 @@ struct psync_labels {
     size_t count;
 };
 
-enum psync_set_type { PSYNC_SET_IP = 0, PSYNC_SET_IP_AND_PORT = 1, PSYNC_SET_NET = 2 };
+enum psync_set_type {
+    PSYNC_SET_IP = 0,
+    PSYNC_SET_IP_AND_PORT = 1,
+    PSYNC_SET_NET = 2,
+    /* Ours, within one process: nobody knows the members. Like any type that a receiver does not know, it makes rules that
+     * need the set refuse. */
+    PSYNC_SET_UNREADABLE = 255,
+};
 
 struct psync_ipset_update {
     struct str id;

@@ -9,7 +9,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct authz_request request = {0};
     const struct identity_domains any = {0};
-    if (check_request_decode(str_make((const char *)data, size), &request) == CHECK_DECODED) {
+    if (check_request_decode(str_make((const char *)data, size), &request)) {
         authz_request_prepare(&request, &any);
         struct authz_verdict verdict = {.code = AUTHZ_PERMISSION_DENIED,
                                         .reason = AUTHZ_NO_HTTP,

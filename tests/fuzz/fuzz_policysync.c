@@ -36,7 +36,7 @@ static void judge(struct authz_store *store)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct authz_store *store = authz_store_new();
+    struct authz_store *store = authz_store_new(NULL);
     log_set_level(LOG_ERROR);
     while (size >= 2) {
         size_t len = (size_t)data[0] << 8 | data[1];

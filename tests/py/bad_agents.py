@@ -32,8 +32,10 @@ class Listener:
             self._serve(connection)
 
     def close(self):
-        """No more connections, and the open ones are cut."""
-        self.path.unlink(missing_ok=True)
+        """No more connections, and the open ones are cut; the path is free for another."""
+        if self._listener.fileno() < 0:
+            return
+        self.path.unlink()
         for each in [self._listener, *self._connections]:
             with contextlib.suppress(OSError):
                 each.shutdown(socket.SHUT_RDWR)

@@ -151,7 +151,10 @@ class Load:
 
     @staticmethod
     def _outcome(call):
-        return answer_of(call.result()) if call.exception() is None else str(call.code())
+        try:
+            return answer_of(call.result())
+        except Exception as problem:  # a wrong answer too; it must not end the thread unseen
+            return repr(problem)
 
     def answers(self):
         """(number of a probe, its answer) -> how often."""

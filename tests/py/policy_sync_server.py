@@ -163,15 +163,16 @@ class Sidecar(Server):
             self.process = subprocess.Popen(
                 [str(DIKASTES), "server", "-l", str(self.socket), "-d", self.target],
                 stdin=subprocess.DEVNULL, stderr=log)
-        assert wait_for(lambda: self._ended() or self.socket.exists(), SECONDS)
+        assert wait_for(lambda: self._is_running() and self.socket.exists(), SECONDS)
         self._channel = self.channel()
         self._check = self._channel.unary_unary(CHECK)
         self._health = dikastes_grpc.HealthzStub(self._channel)
         return self
 
-    def _ended(self):
+    def _is_running(self):
         status = self.process.poll()
         assert status is None, f"the sidecar ended with {status}; its log:\n{self.journal()}"
+        return True
 
     def ask(self, request):
         """The Answer to a request in the form of scenario.py."""
@@ -205,7 +206,7 @@ class Sidecar(Server):
         """Stops it; what a sanitizer found comes out here at the latest."""
         try:
             if self.process:
-                self._ended()
+                self._is_running()
                 self._channel.close()
                 assert self.stop(seconds=SECONDS) == 0, self.journal()
                 assert "runtime error" not in self.journal(), self.journal()
@@ -213,10 +214,10 @@ class Sidecar(Server):
             super().close()
 
 
-BEHIND_BARRIER = Answer("allowed_by_rule", "GlobalNetworkPolicy barrier", 0)
-
-
 # ---- both -----------------------------------------------------------------------
+
+
+BEHIND_BARRIER = Answer("allowed_by_rule", "GlobalNetworkPolicy barrier", 0)
 
 
 class Pair:

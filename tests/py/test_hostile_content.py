@@ -10,9 +10,9 @@ import pytest
 
 import victim
 from calculation.watched import log_fields
-from server import CLUSTER, CUSTOMER, CUSTOMERS_NAME, WEB, wait_for
-from victim import ALLOWED, BAD, GOOD, MALFORMED, REFUSED, Victim, request
 from protos import ext_authz, ext_authz_raw
+from server import CLUSTER, CUSTOMER, CUSTOMERS_NAME, wait_for
+from victim import ALLOWED, BAD, GOOD, MALFORMED, REFUSED, Victim, request
 
 MALLORY, STRANGER = "10.0.0.9", "10.0.0.66"
 MALLORYS_NAME = "spiffe://cluster.local/ns/bank/sa/mallory"
@@ -269,8 +269,8 @@ def test_query_and_fragment_beside_the_path(allowing, path, query, fragment, wan
 
 
 NOT_GET = [
-    b"", b"get", b"Get", b"GETS", b"GE", b"GET ", b" GET", b"GET\0", b"\0GET", b"GET\0POST", b"GET\r\n", b"G\xc8T", b"*",
-    b"GET,POST", b"GET /pub/x", b"\xff", b"CONNECT", b"OPTIONS", b"PRI", b"G" * 100000,
+    b"", b"get", b"Get", b"GETS", b"GE", b"GET ", b" GET", b"GET\0", b"\0GET", b"GET\0POST", b"GET\r\n",
+    b"G\xc8T", b"*", b"GET,POST", b"GET /pub/x", b"\xff", b"CONNECT", b"OPTIONS", b"PRI", b"G" * 100000,
 ]
 
 

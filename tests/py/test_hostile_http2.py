@@ -387,10 +387,10 @@ _FIRST_BLOCK = b"".join(literal(*field, 0x40) for field in _FIELDS)
 _NEXT_BLOCK = bytes(0x80 | 62 + place for place in reversed(range(len(_FIELDS))))
 
 
-def storm(behind, flags=END_HEADERS):
+def storm(behind, count=STORM):
     """Many calls, each with these bytes (made from its stream) behind its headers."""
-    return b"".join(frame(HEADERS, flags, stream, _NEXT_BLOCK if stream > 1 else _FIRST_BLOCK) + behind(stream)
-                    for stream in streams(STORM))
+    return b"".join(frame(HEADERS, END_HEADERS, stream, _NEXT_BLOCK if stream > 1 else _FIRST_BLOCK) + behind(stream)
+                    for stream in streams(count))
 
 
 RESETS = {
@@ -544,14 +544,19 @@ def test_deadlines_of_many_calls(attacked, peer):
 # ---- windows: peers that do not take their answers -----------------------------------------------
 
 
+def calls_in_turn(count):
+    """Whole calls, allowed and refused in turn."""
+    return storm(lambda stream: data(stream, message(GOOD if stream % 4 == 1 else BAD), END_STREAM), count)
+
+
 def test_peers_that_never_read(attacked):
-    """Not read from either, when enough waits for them; all others are served."""
-    calls = b"".join(call(stream, GOOD) for stream in streams(STREAM_LIMIT - 1))
-    deaf = [attacked.peer(deaf=True) for _ in range(10)]
+    """Not read from either, when 4 MiB wait for them; all others are served."""
+    content = calls_in_turn(50000)
+    deaf = [attacked.peer(deaf=True) for _ in range(4)]
     try:
-        assert not any(peer.send(calls, patience=0.3) for peer in deaf), "all of it was taken"
+        assert not any(peer.send(content, patience=0.5) for peer in deaf), "all of it was taken"
         attacked.assert_serving()
-        attacked.assert_memory_below(10 * 2 * MIB)
+        attacked.assert_memory_below(len(deaf) * 10 * MIB)
     finally:
         for peer in deaf:
             peer.close()
@@ -560,16 +565,11 @@ def test_peers_that_never_read(attacked):
 def test_peer_that_reads_later(attacked):
     """What it asked for is still right."""
     with attacked.peer(deaf=True) as peer:
-        calls = b"".join(call(stream, GOOD if stream % 4 == 1 else BAD) for stream in streams(4000))
-        sent = 0
-        while sent < len(calls) and peer.send(calls[sent:sent + 1000], patience=0.3):
-            sent += 1000
-        assert sent < len(calls)
+        assert not peer.send(calls_in_turn(50000), patience=0.5), "all of it was taken"
         peer.deaf = False
-        # The part at which it got stuck may have been taken in part: only what went before is asked for.
-        assert peer.wait_for(lambda: peer.answers[1001].ended)
-        assert victim.verdict(peer.answers[1]) == victim.verdict(peer.answers[1001]) == ALLOWED
-        assert victim.verdict(peer.answers[3]) == victim.verdict(peer.answers[1003]) == REFUSED
+        assert peer.wait_for(lambda: peer.answers[10003].ended)
+        assert victim.verdict(peer.answers[1]) == victim.verdict(peer.answers[10001]) == ALLOWED
+        assert victim.verdict(peer.answers[3]) == victim.verdict(peer.answers[10003]) == REFUSED
 
 
 def test_peer_without_a_window(attacked):
@@ -606,6 +606,24 @@ def test_window_that_becomes_negative(attacked, peer):
     for _ in range(100):
         peer.send(window_update(1, 20))
     assert victim.verdict(peer.answer(1)) == ALLOWED
+
+
+# ---- all of it, again ---------------------------------------------------------------------------
+
+
+def test_memory_does_not_grow_with_every_round(attacked):
+    """Whatever the first round leaves behind is used again by the others."""
+    storms = [storm(behind, 5000) for behind in RESETS.values()]
+    watches = b"".join(call(stream, b"", h2.WATCH) for stream in streams(3000))
+    unfinished = storm(lambda stream: data(stream, message(bytes(1000), length=2000)), 5000)
+    after = []
+    for _ in range(5):
+        for content in (*storms, watches, unfinished):
+            with attacked.peer() as peer:
+                peer.send(content)
+        attacked.assert_serving()
+        after.append(attacked.memory())
+    assert after[-1] < after[1] + 2 * MIB, after
 
 
 # ---- the end of a connection ------------------------------------------------------------------

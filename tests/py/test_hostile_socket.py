@@ -1,6 +1,5 @@
 """Hostile use of the socket of `dikastes server`: connections that idle, churn or crawl, and its path."""
 
-import os
 import pathlib
 import resource
 import signal
@@ -168,11 +167,15 @@ def test_settings_of_several_peers_with_many_streams(own):
 
 def other_on(server):
     """A second server, with its own policy, that listens on the path of the first."""
+    def made():
+        """When the socket was made; None in between."""
+        return server.socket.stat().st_ctime_ns if server.socket.exists() else None
+
+    before = made()
     other = Victim()
     other.socket = server.socket
     other.start()
-    # Until then the first one answers.
-    assert wait_for(lambda: "Serving" in other.log.read_text(encoding="utf-8"))
+    assert wait_for(lambda: made() not in (None, before))
     other.assert_serving()
     return other
 

@@ -589,7 +589,7 @@ UNREADABLE = {
     "cut short": scenario.message(ip_set("10.1.0.2"))[:-1],
     "an IP set of garbage": wire.nested(b"\x0a\x7f", 2),
     "a length past all ends": wire.field(2, 2, wire.varint(2**63)),
-    "5 MiB": scenario.message(ip_set("x" * 5 * 1024 * 1024)),
+    "over 4 MiB": scenario.message(ip_set("x" * MOST)),
 }
 
 

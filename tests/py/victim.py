@@ -16,8 +16,7 @@ ALLOWED, MALFORMED, REFUSED = 0, 3, 7
 PATIENCE = 2.0  # seconds in which it must be itself again; with some to spare for a busy machine
 WORK = 0.7      # seconds that it may compute for others before it comes to a request
 MIB = 1024      # in KiB
-# What may stay behind of all attacks together: as much as one peer with all the streams that it may open.
-MEMORY = 16 * MIB
+MEMORY = 12 * MIB  # what may stay behind of an attack
 
 
 def request(**given):
@@ -42,7 +41,7 @@ class Victim(Server):
     def __init__(self, *arguments):
         super().__init__()
         self.arguments = arguments
-        self.memory_at_start = self.memory_before = None
+        self.memory_before = None
 
     def start(self):
         """With the further arguments; else as any Server."""
@@ -57,7 +56,6 @@ class Victim(Server):
     def start_ready(self):
         self.start().wait_until_ready()
         self.assert_serving()
-        self.memory_at_start = self.memory()
         self.begin()
         return self
 
@@ -109,10 +107,10 @@ class Victim(Server):
         assert grown < more, f"it holds {grown} KiB more than before"
 
     def assert_memory_is_back(self, left=MEMORY):
-        """So many KiB more than at its start may stay behind; it has a moment to give them back."""
-        wait_for(lambda: self.memory() - self.memory_at_start < left, seconds=PATIENCE)
-        kept = self.memory() - self.memory_at_start
-        assert kept < left, f"it keeps {kept} KiB more than it began with"
+        """So many KiB may stay behind; it has a moment to give the others back."""
+        wait_for(lambda: self.memory() - self.memory_before < left, seconds=PATIENCE)
+        kept = self.memory() - self.memory_before
+        assert kept < left, f"it keeps {kept} KiB more than it held before"
 
     def assert_unharmed(self):
         self.assert_alive()
@@ -129,8 +127,12 @@ IS_SANITIZED = _is_sanitized()
 
 @contextlib.contextmanager
 def running(*arguments):
+    """In the end it stops in good order; a sanitizer has its say then."""
     victim = Victim(*arguments)
     try:
         yield victim.start_ready()
+        if victim.process.poll() is None:
+            status = victim.stop()
+            assert status == 0, f"it ended with {status}; its log:\n{victim.log.read_text()[-4000:]}"
     finally:
         victim.close()

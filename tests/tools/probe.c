@@ -210,7 +210,7 @@ static void op_reset(struct probe *p, struct arena *arena, json_t *in, json_t *o
     authz_snapshot_unref(p->snapshot);
     authz_store_free(p->store);
     arena_free(&p->domains_arena);
-    p->store = authz_store_new();
+    p->store = authz_store_new(NULL);
     p->snapshot = authz_store_commit(p->store);
     p->domains = read_domains(&p->domains_arena, in);
     set_bool(out, "ok", true);
@@ -247,21 +247,14 @@ static void count_logged(void *ctx, struct str tier, const struct psync_policy_i
 
 static void op_check(struct probe *p, struct arena *arena, json_t *in, json_t *out)
 {
-    struct authz_verdict v = {
-        .code = AUTHZ_INVALID_ARGUMENT, .reason = AUTHZ_TOO_MANY_LABELS, .rule = -1};
     struct authz_observer observer = {count_logged, p};
     p->logged = 0;
-    switch (check_request_decode(bytes_of(arena, in, "request"), &p->request)) {
-    case CHECK_UNDECODABLE:
+    if (!check_request_decode(bytes_of(arena, in, "request"), &p->request)) {
         set_bool(out, "undecodable", true);
         return;
-    case CHECK_TOO_MANY_LABELS:
-        break;
-    case CHECK_DECODED:
-        authz_request_prepare(&p->request, &p->domains);
-        v = authz_interpret(p->snapshot, &p->request, &observer);
-        break;
     }
+    authz_request_prepare(&p->request, &p->domains);
+    struct authz_verdict v = authz_interpret(p->snapshot, &p->request, &observer);
     set_int(out, "code", v.code);
     set_text(out, "reason", authz_reason_name(v.reason));
     set_text(out, "tier", v.tier);
@@ -287,7 +280,7 @@ static void set_labels(json_t *out, const char *key, const struct authz_peer *pe
 static void op_decode(struct probe *p, struct arena *arena, json_t *in, json_t *out)
 {
     struct authz_request *r = &p->request;
-    bool ok = check_request_decode(bytes_of(arena, in, "request"), r) == CHECK_DECODED;
+    bool ok = check_request_decode(bytes_of(arena, in, "request"), r) && !r->has_too_many_labels;
     set_bool(out, "ok", ok);
     if (!ok)
         return;
@@ -403,7 +396,7 @@ static void answer(struct probe *p, const char *line, size_t len)
 
 int main(void)
 {
-    struct probe p = {.store = authz_store_new()};
+    struct probe p = {.store = authz_store_new(NULL)};
     char *line = NULL;
     size_t capacity = 0;
     ssize_t len;

@@ -316,7 +316,8 @@ static void test_sets(void **state)
          "1000000\n2: Tier default: spec.defaultAction: the default action of this tier is always "
          "Deny\n"},
         {CALICO("Tier", "t") ", spec: {order: high, defaultAction: Allow}}",
-         "Tier t BROKEN deny\n1: Tier t: spec.order: expected a number, found the string "
+         "Tier t BROKEN order=-inf deny\n1: Tier t: spec.order: expected a number, found the "
+         "string "
          "\"high\"\n1: Tier t: "
          "spec.defaultAction: \"Allow\" is none of Deny, Pass\n"},
         {CALICO("Tier", "a.b") "}",

@@ -181,13 +181,14 @@ static void test_policies(void **state)
         {NP("types: [Egress, Egress]"),
          "NetworkPolicy default/p BROKEN tier=default out\n2: NetworkPolicy "
          "default/p: spec.types[1]: Egress is listed twice\n"},
-        {NP("order: '10',\n tier: 5"), "NetworkPolicy default/p BROKEN tier=default in\n2: "
-                                       "NetworkPolicy default/p: spec.order: expected a "
-                                       "number, found the string \"10\"\n3: NetworkPolicy "
-                                       "default/p: spec.tier: expected a string, found the "
-                                       "number `5` (quote it to make it a string)\n"},
+        {NP("order: '10',\n tier: 5"),
+         "NetworkPolicy default/p BROKEN tier=(unreadable) order=-inf in\n2: "
+         "NetworkPolicy default/p: spec.order: expected a "
+         "number, found the string \"10\"\n3: NetworkPolicy "
+         "default/p: spec.tier: expected a string, found the "
+         "number `5` (quote it to make it a string)\n"},
         {NP("order: .inf"),
-         "NetworkPolicy default/p BROKEN tier=default in\n2: NetworkPolicy default/p: "
+         "NetworkPolicy default/p BROKEN tier=default order=-inf in\n2: NetworkPolicy default/p: "
          "spec.order: expected a number, found `.inf`\n"},
         {NP("doNotTrack: true, ingres: []"),
          "NetworkPolicy default/p tier=default in\n2? NetworkPolicy default/p: spec.doNotTrack: "

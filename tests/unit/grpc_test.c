@@ -25,7 +25,7 @@
 #include "grpc/header.h"
 #include "grpc/server_private.h"
 
-/* --- a server with a few methods --------------------------------------------------------------- */
+/* --- a server with a few methods ------------------------------------------------------------ */
 
 enum { FLOOD_MESSAGES = 4000, FLOOD_SIZE = 4300 };
 
@@ -197,7 +197,7 @@ static void turn(struct world *w)
         assert_true(condition);                                                                    \
     } while (0)
 
-/* --- our client -------------------------------------------------------------------------------- */
+/* --- our client ----------------------------------------------------------------------------- */
 
 struct answer {
     size_t messages;
@@ -478,7 +478,7 @@ static void test_tcp(void **state)
     serve_tcp(*state, "[::1]:%d", AF_INET6);
 }
 
-/* --- servers that are none --------------------------------------------------------------------- */
+/* --- servers that are none ------------------------------------------------------------------ */
 
 /* Accepts one connection at `path`, says `bytes` and, if `hang_up`, closes. */
 struct fake_server {
@@ -550,7 +550,7 @@ static void test_fake_servers(void **state)
              "REFUSED_STREAM");
     ask_fake(w, STR(SETTINGS_FRAME "\0\0\10\7\0\0\0\0\0\0\0\0\0\0\0\0\0"), false, GRPC_UNAVAILABLE,
              "");
-    /* grpc-status 0 in trailers, but the message before them is cut short; a status out of range. */
+    /* grpc-status 0, but the message before it is cut short; a status out of range. */
     ask_fake(w,
              STR(SETTINGS_FRAME "\0\0\1\1\4\0\0\0\1\x88"
                                 "\0\0\6\0\0\0\0\0\1\0\0\0\0\5x"
@@ -597,7 +597,7 @@ static void test_unary_alone(void **state)
     unlink(path);
 }
 
-/* --- a raw client: any headers, any bytes, any order ------------------------------------------- */
+/* --- a raw client: any headers, any bytes, any order ---------------------------------------- */
 
 struct peer_call {
     int32_t id;
@@ -1178,7 +1178,7 @@ static void test_reset_flood(void **state)
     peer_free(peer);
 }
 
-/* --- bytes that are no HTTP/2 ------------------------------------------------------------------ */
+/* --- bytes that are no HTTP/2 --------------------------------------------------------------- */
 
 /* Sends bytes over a connection of their own. Returns whether the server hangs up. */
 static bool send_bytes(struct world *w, struct str bytes)
@@ -1301,7 +1301,7 @@ static void test_out_of_files(void **state)
     close(fd);
 }
 
-/* --- drain ------------------------------------------------------------------------------------- */
+/* --- drain ---------------------------------------------------------------------------------- */
 
 static void test_drain_idle(void **state)
 {
@@ -1387,7 +1387,7 @@ static void test_drain_from_handler(void **state)
     assert_int_equal(stream.code, GRPC_UNAVAILABLE);
 }
 
-/* --- the parts --------------------------------------------------------------------------------- */
+/* --- the parts ------------------------------------------------------------------------------ */
 
 static void test_timeout_values(void **state)
 {

@@ -412,7 +412,7 @@ static const char *expected_verdict(enum truth truth, const char *action)
 static void check_part(size_t i, const char *action)
 {
     CLEANUP_ARENA struct arena arena = {0};
-    struct authz_store *store = authz_store_new();
+    struct authz_store *store = authz_store_new(NULL);
     struct psync_rule rule = parts[i].rule;
     int logged;
     rule.action = str_from_c(action);
@@ -445,7 +445,7 @@ static void test_parts(void **state)
 static void test_log_sees_malformed_path(void **state)
 {
     (void)state;
-    struct authz_store *store = authz_store_new();
+    struct authz_store *store = authz_store_new(NULL);
     struct str none = STR("none");
     struct psync_path path = {PSYNC_PATH_PREFIX, STR("/")};
     struct psync_rule rule = {.source.set_ids = {&none, 1},
@@ -639,7 +639,7 @@ static void test_walks(void **state)
     (void)state;
     for (size_t i = 0; i < COUNT(walks); i++) {
         CLEANUP_ARENA struct arena arena = {0};
-        struct authz_store *store = authz_store_new();
+        struct authz_store *store = authz_store_new(NULL);
         int logged;
         tell_in_sync(store);
         tell_walk(store, &walks[i]);
@@ -710,7 +710,7 @@ static void test_malformed(void **state)
     (void)state;
     const struct question q = {.source = NULL};
     for (size_t i = 0; i < COUNT(malformed); i++) {
-        struct authz_store *store = authz_store_new();
+        struct authz_store *store = authz_store_new(NULL);
         struct psync_rule never = {.action = STR("allow"), .ip_version = 6};
         struct psync_rule allow = {.action = STR("allow")};
         tell_in_sync(store);
@@ -728,7 +728,7 @@ static void test_malformed(void **state)
 static void test_not_malformed(void **state)
 {
     (void)state;
-    struct authz_store *store = authz_store_new();
+    struct authz_store *store = authz_store_new(NULL);
     struct psync_rule rule = {.action = STR("allow"),
                               .source = {.selector = STR("((("), .not_selector = STR("=")}};
     struct psync_rule outbound = {.action = STR("?")};
@@ -749,7 +749,7 @@ static void test_all_reasons_reached(void **state)
 {
     (void)state;
     int logged;
-    struct authz_store *store = authz_store_new();
+    struct authz_store *store = authz_store_new(NULL);
     for (int in_sync = 0; in_sync <= 1; in_sync++) {
         struct authz_snapshot *snapshot = authz_store_commit(store);
         ask_counting(snapshot, &(struct question){.source = NULL}, &logged);

@@ -33,7 +33,7 @@ static void check_now(const char *name, struct authz_store *store, const char *e
 static void test_before_in_sync(void **state)
 {
     (void)state;
-    struct authz_store *store = authz_store_new();
+    struct authz_store *store = authz_store_new(NULL);
     check_now("nothing", store, "13 not_in_sync - - -1");
     tell_action(store, "p", "allow");
     tell_endpoint(store, "p", "");
@@ -47,7 +47,7 @@ static void test_before_in_sync(void **state)
 static void test_policies(void **state)
 {
     (void)state;
-    struct authz_store *store = authz_store_new();
+    struct authz_store *store = authz_store_new(NULL);
     tell_in_sync(store);
     check_now("no endpoint", store, "13 no_endpoint - - -1");
     tell_endpoint(store, "p", "");
@@ -125,7 +125,7 @@ static void test_policy_ids(void **state)
          false},
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
-        struct authz_store *store = authz_store_new();
+        struct authz_store *store = authz_store_new(NULL);
         struct psync_rule rule = {.action = STR("allow")};
         struct psync_policy_id named = cases[i].named;
         struct psync_tier tier = {.name = STR("t"), .ingress = {&named, 1}};
@@ -145,7 +145,7 @@ static void test_policy_ids(void **state)
 static void test_sets(void **state)
 {
     (void)state;
-    struct authz_store *store = authz_store_new();
+    struct authz_store *store = authz_store_new(NULL);
     tell_in_sync(store);
     tell_endpoint(store, "p", "");
     tell_set_policy(store, "p", "s");
@@ -183,7 +183,7 @@ static void test_sets(void **state)
 static void test_profiles(void **state)
 {
     (void)state;
-    struct authz_store *store = authz_store_new();
+    struct authz_store *store = authz_store_new(NULL);
     struct psync_rule rule = {.action = STR("Allow")};
     tell_in_sync(store);
     tell_endpoint(store, "", "f");
@@ -206,7 +206,7 @@ static void tell_endpoint_gone(struct authz_store *store, struct str workload)
 static void test_endpoint(void **state)
 {
     (void)state;
-    struct authz_store *store = authz_store_new();
+    struct authz_store *store = authz_store_new(NULL);
     tell_in_sync(store);
     tell_action(store, "p", "allow");
     tell_action(store, "q", "deny");
@@ -253,7 +253,7 @@ static void test_labels(void **state)
                  {"namespace", PSYNC_NAMESPACE_UPDATE, PSYNC_NAMESPACE_REMOVE}};
     for (size_t i = 0; i < COUNT(cases); i++) {
         const char *name = cases[i].name, *denied = "7 denied_by_tier_default t - -1";
-        struct authz_store *store = authz_store_new();
+        struct authz_store *store = authz_store_new(NULL);
         struct psync_rule rule = {.action = STR("allow")};
         if (cases[i].update == PSYNC_ACCOUNT_UPDATE)
             rule.source.account.selector = STR("role == 'x'");
@@ -282,7 +282,7 @@ static void test_labels(void **state)
 static void test_snapshot_stays(void **state)
 {
     (void)state;
-    struct authz_store *store = authz_store_new();
+    struct authz_store *store = authz_store_new(NULL);
     tell_in_sync(store);
     tell_endpoint(store, "p", "");
     tell_set_policy(store, "p", "s");
@@ -308,7 +308,7 @@ static void test_snapshot_stays(void **state)
 static void test_messages_are_copied(void **state)
 {
     (void)state;
-    struct authz_store *store = authz_store_new();
+    struct authz_store *store = authz_store_new(NULL);
     struct arena arena = {0};
     struct str action = arena_copy(&arena, STR("allow")), set = arena_copy(&arena, STR("s"));
     struct psync_rule rule = {.action = action, .source.set_ids = {&set, 1}};
@@ -325,7 +325,7 @@ static void test_messages_are_copied(void **state)
 static void test_slots_are_reused(void **state)
 {
     (void)state;
-    struct authz_store *store = authz_store_new();
+    struct authz_store *store = authz_store_new(NULL);
     char name[16];
     for (int i = 0; i < 1000; i++) {
         snprintf(name, sizeof(name), "set-%d", i);
@@ -343,7 +343,7 @@ static void test_slots_are_reused(void **state)
 static void test_slot_of_old_snapshot(void **state)
 {
     (void)state;
-    struct authz_store *store = authz_store_new();
+    struct authz_store *store = authz_store_new(NULL);
     tell_in_sync(store);
     tell_endpoint(store, "p", "");
     tell_set_policy(store, "p", "missing");
@@ -417,7 +417,7 @@ static void test_random_messages(void **state)
     (void)state;
     enum { ALIVE = 8, STEPS = 20000 };
     struct random random = random_start();
-    struct authz_store *store = authz_store_new();
+    struct authz_store *store = authz_store_new(NULL);
     struct model model = {.policy_set = {-1, -1, -1, -1, -1, -1}};
     struct authz_snapshot *snapshots[ALIVE] = {NULL};
     const char *expected[ALIVE] = {NULL};
