@@ -4,13 +4,14 @@ BUILD := build
 ASAN  := build-asan
 TSAN  := build-tsan
 FUZZ  := build-fuzz
+STATIC := build-static
 
 PREFIX ?= /usr/local
 PYTHON := .venv/bin/python
 # Loads that end: how long each fuzz target runs, in seconds.
 FUZZ_SECONDS ?= 60
 
-.PHONY: all deps build demo test unit python e2e sanitizers threads lint format fuzz bench install clean help
+.PHONY: all deps build static demo test unit python e2e sanitizers threads lint format fuzz bench install clean help
 
 all: build
 
@@ -18,6 +19,7 @@ help:
 	@echo 'make demo      Yao Bank with real Envoys, start to end (KEEP=1 leaves it up)'
 	@echo 'make test      every test'
 	@echo 'make           build to $(BUILD)/bin'
+	@echo 'make static    one file without shared libraries, $(STATIC)/bin/dikastes; prints its size'
 	@echo 'make lint      formatting, analyzers'
 	@echo 'make fuzz      each fuzz target for FUZZ_SECONDS=$(FUZZ_SECONDS)'
 	@echo 'make bench     speed and memory'
@@ -38,6 +40,9 @@ $(TSAN)/build.ninja:
 
 $(FUZZ)/build.ninja:
 	CC=clang-14 meson setup $(FUZZ) -Dfuzzing=true -Db_sanitize=address,undefined -Db_lundef=false
+
+$(STATIC)/build.ninja:
+	meson setup $(STATIC) --prefix $(PREFIX) --prefer-static -Dstatic=true
 
 build: deps $(BUILD)/build.ninja
 	@ninja -C $(BUILD) --quiet
@@ -62,11 +67,16 @@ threads: deps $(TSAN)/build.ninja
 	DIKAST_BUILD=$(TSAN) $(PYTHON) -m pytest -q tests/py/test_workers.py
 
 # The tests in Python drive the sanitizer build: what they reach is watched while they look at answers.
-python: sanitizers
+python: sanitizers static
 	DIKAST_BUILD=$(ASAN) $(PYTHON) -m pytest -q tests/py
 
 e2e: build
 	$(PYTHON) -m pytest -q tests/e2e
+
+# The linker warns of getaddrinfo; dikastes(8), STATIC BUILD, says what that means.
+static: deps $(STATIC)/build.ninja
+	@ninja -C $(STATIC) --quiet
+	@stat -c '%n: %s bytes' $(STATIC)/bin/dikastes
 
 lint: deps $(BUILD)/build.ninja
 	scripts/lint.sh $(BUILD)
@@ -86,4 +96,4 @@ install: $(BUILD)/build.ninja
 	DESTDIR='$(DESTDIR)' meson install -C $(BUILD)
 
 clean:
-	rm -rf $(BUILD) $(ASAN) $(TSAN) $(FUZZ)
+	rm -rf $(BUILD) $(ASAN) $(TSAN) $(FUZZ) $(STATIC)

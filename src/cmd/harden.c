@@ -34,9 +34,9 @@
 
 enum need {
     ALWAYS,
-    AGENT, /* a node agent is connected to */
-    TCP,   /* over TCP */
-    NAMES, /* by the name of a host, which is resolved afresh each time */
+    AGENT,     /* a node agent is connected to */
+    TCP,       /* over TCP */
+    NAMES,     /* by the name of a host, which is resolved afresh each time */
     SANITIZER, /* in a build with one; the leak check traces the process from one that it clones */
 };
 
@@ -434,9 +434,7 @@ static bool restrict_files(const struct harden_paths *paths, const struct needs 
     CLEANUP_CLOSE int ruleset = make_ruleset(version);
     if (ruleset < 0)
         return error_set(err, "cannot make a Landlock ruleset: %s", strerror(errno));
-    /* /proc/self: how much memory it uses, for /metrics. */
     if (!allow_removal(ruleset, paths->listen, err) ||
-        !allow_reading_if_any(ruleset, "/proc/self", err) ||
         (needs->folder != NULL && !allow_policy(ruleset, needs->folder, err)) ||
         (needs->of[NAMES] && !allow_names(ruleset, err)) ||
         (version >= 4 && !allow_connections(ruleset, needs, err)))

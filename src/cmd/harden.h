@@ -8,8 +8,8 @@
  *                 a call that was not foreseen. Calls that a C library does without on ENOSYS fail with that: clone3,
  *                 and those that are newer than the list. On x86-64 and aarch64; elsewhere there is no filter,
  *                 and the log says so.
- *   Landlock      Of files, the policy's folder (see below) and /proc/self may be read, the socket's folder be
- *                 cleared; if HOST of the target is a name, what resolving it reads may be read: /etc, and where
+ *   Landlock      Of files, the policy's folder (see below) may be read, and from the socket's folder be
+ *                 removed; if HOST of the target is a name, what resolving it reads may be read: /etc, and where
  *                 /etc/resolv.conf really is. Of TCP, connections to the target's port and, for a name, to port 53; no
  *                 new listener. No signals and abstract sockets of other programs. From Linux 5.13 on, TCP from
  *                 6.7, the last two from 6.12; without Landlock the log says so at level debug.
@@ -18,7 +18,7 @@
  * made anew has to be picked up again (datastore/directory.h). So what may be read is the folder that holds it. If that is the
  * root, it is the policy's folder alone, which then must not be replaced. Links in it that lead elsewhere cannot be read.
  *
- * What is open stays usable: listening sockets, the watch on a folder. What will be needed and is not allowed must be opened
+ * What is open stays usable: listening sockets, a file under /proc. What will be needed and is not allowed must be opened
  * before.
  *
  * Threads: call it before threads are started; they inherit all of it. (The filter would take hold of running threads too,

@@ -27,24 +27,42 @@ static bool remove_old_socket(const char *path, struct error *err)
     return true;
 }
 
-int listen_unix(const char *path, struct error *err)
+static bool listen_at(const char *path, const struct sockaddr_un *address,
+                      struct listen_socket *made)
+{
+    struct stat info;
+    if (bind(made->fd, (const struct sockaddr *)address, sizeof(*address)) != 0 ||
+        chmod(path, 0777) != 0 || lstat(path, &info) != 0)
+        return false;
+    made->device = info.st_dev;
+    made->inode = info.st_ino;
+    return listen(made->fd, BACKLOG) == 0;
+}
+
+bool listen_unix(const char *path, struct listen_socket *made, struct error *err)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     size_t len = strlen(path);
-    if (len == 0 || len >= sizeof(address.sun_path)) {
-        error_set(err, "socket path %s is %s (at most %zu bytes)", quote(str_from_c(path)).text,
-                  len == 0 ? "empty" : "too long", sizeof(address.sun_path) - 1);
-        return -1;
-    }
+    if (len == 0 || len >= sizeof(address.sun_path))
+        return error_set(err, "socket path %s is %s (at most %zu bytes)",
+                         quote(str_from_c(path)).text, len == 0 ? "empty" : "too long",
+                         sizeof(address.sun_path) - 1);
     memcpy(address.sun_path, path, len + 1);
     if (!remove_old_socket(path, err))
-        return -1;
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd >= 0 && bind(fd, (struct sockaddr *)&address, sizeof(address)) == 0 &&
-        chmod(path, 0777) == 0 && listen(fd, BACKLOG) == 0)
-        return fd;
+        return false;
+    made->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (made->fd >= 0 && listen_at(path, &address, made))
+        return true;
     error_set(err, "cannot listen on %s: %s", quote(str_from_c(path)).text, strerror(errno));
-    if (fd >= 0)
-        close(fd);
-    return -1;
+    if (made->fd >= 0)
+        close(made->fd);
+    return false;
+}
+
+void listen_remove(const char *path, const struct listen_socket *made)
+{
+    struct stat info;
+    if (lstat(path, &info) == 0 && S_ISSOCK(info.st_mode) && info.st_dev == made->device &&
+        info.st_ino == made->inode)
+        unlink(path);
 }

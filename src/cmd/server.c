@@ -238,18 +238,18 @@ static bool run_server(struct server *s, const struct server_options *o, struct 
         return false;
     /* Listening comes first: a path that cannot be had is the likelier mistake, and Envoy may connect at once. Until the policy
      * is read, its calls wait in the socket's queue. */
-    int listen_fd = listen_unix(o->listen, err);
-    if (listen_fd < 0)
+    struct listen_socket listener;
+    if (!listen_unix(o->listen, &listener, err))
         return false;
-    bool ok = start(s, o, listen_fd, err);
-    close(listen_fd); /* workers have their own */
+    bool ok = start(s, o, listener.fd, err);
+    close(listener.fd); /* workers have their own */
     if (ok) {
         log_event(LOG_INFO, "Serving", LOG_C("listen", o->listen), LOG_C("policy", o->dial),
                   LOG_C("workload", o->workload != NULL ? o->workload : ""),
                   LOG_INT("workers", o->worker_count), LOG_C("version", DIKAST_VERSION));
         loop_run(s->loop);
     }
-    unlink(o->listen);
+    listen_remove(o->listen, &listener);
     return ok;
 }
 

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -37,6 +38,7 @@ struct worker {
     _Atomic size_t connections, calls;
     atomic_bool drained;
     struct loop_timer stats;
+    uint64_t closed; /* connections that had ended when the numbers were last told */
 
     /* The main thread's: what was handed out and may still be in use, oldest first. */
     struct authz_snapshot **handed;
@@ -86,6 +88,10 @@ static void on_stats(void *ctx)
 {
     struct worker *w = ctx;
     struct grpc_server_stats stats = grpc_server_stats(w->grpc);
+    /* Peers have gone: what they took is to go back to the system. */
+    if (stats.closed != w->closed)
+        malloc_trim(0);
+    w->closed = stats.closed;
     atomic_store(&w->connections, stats.connections);
     atomic_store(&w->calls, stats.calls);
     loop_arm(w->loop, &w->stats, STATS_PAUSE);
@@ -242,5 +248,6 @@ const struct check_metrics *worker_metrics(const struct worker *w)
 
 struct grpc_server_stats worker_stats(const struct worker *w)
 {
-    return (struct grpc_server_stats){atomic_load(&w->connections), atomic_load(&w->calls)};
+    return (struct grpc_server_stats){.connections = atomic_load(&w->connections),
+                                      .calls = atomic_load(&w->calls)};
 }

@@ -16,6 +16,9 @@ enum {
      * attack, which nghttp2 answers by ending the connection. */
     RESET_BURST = STREAM_LIMIT,
     RESETS_A_SECOND = 1000,
+    /* SETTINGS that a peer may send: so many, then one a second. Each may change the windows of all its streams, so a few
+     * kilobytes of them could keep the loop busy for long. Real peers send one or two in all. */
+    SETTINGS_BURST = 32,
 };
 
 /* --- what nghttp2 tells --------------------------------------------------------------------- */
@@ -23,6 +26,21 @@ enum {
 static struct grpc_call *call_of(nghttp2_session *session, int32_t stream_id)
 {
     return nghttp2_session_get_stream_user_data(session, stream_id);
+}
+
+/* Before the frame is worked on, not after. */
+static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *header, void *user_data)
+{
+    (void)session;
+    struct grpc_connection *connection = user_data;
+    if (header->type != NGHTTP2_SETTINGS || (header->flags & NGHTTP2_FLAG_ACK) != 0)
+        return 0;
+    uint64_t now = loop_now(connection->server->loop) / 1000;
+    uint64_t regained = now - connection->settings_second;
+    connection->settings_second = now;
+    connection->settings_used -=
+        regained < connection->settings_used ? (unsigned)regained : connection->settings_used;
+    return connection->settings_used++ < SETTINGS_BURST ? 0 : NGHTTP2_ERR_CALLBACK_FAILURE;
 }
 
 static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, void *user_data)
@@ -121,6 +139,7 @@ static int on_stream_close(nghttp2_session *session, int32_t stream_id, uint32_t
 void grpc_connection_init_shared(struct grpc_server *server)
 {
     nghttp2_session_callbacks_new(&server->callbacks);
+    nghttp2_session_callbacks_set_on_begin_frame_callback(server->callbacks, on_begin_frame);
     nghttp2_session_callbacks_set_on_begin_headers_callback(server->callbacks, on_begin_headers);
     nghttp2_session_callbacks_set_on_header_callback(server->callbacks, on_header);
     nghttp2_session_callbacks_set_on_data_chunk_recv_callback(server->callbacks, on_data);

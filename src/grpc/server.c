@@ -112,6 +112,7 @@ static void on_drain_timer(void *ctx)
 
 void grpc_server_connection_closed(struct grpc_server *server)
 {
+    server->closed_count++;
     /* By the timer, so that `done` is called from no place where the server is still at work. */
     if (server->draining && server->connection_count == 0)
         loop_arm(server->loop, &server->drain_timer, 0);
@@ -176,5 +177,6 @@ void grpc_server_free(struct grpc_server *server)
 struct grpc_server_stats grpc_server_stats(const struct grpc_server *server)
 {
     return (struct grpc_server_stats){.connections = server->connection_count,
-                                      .calls = server->call_count};
+                                      .calls = server->call_count,
+                                      .closed = server->closed_count};
 }

@@ -100,7 +100,8 @@ size_t grpc_call_pending(const struct grpc_call *call);
 /* Numbers for tests and metrics. */
 struct grpc_server_stats {
     size_t connections;
-    size_t calls; /* in flight */
+    size_t calls;    /* in flight */
+    uint64_t closed; /* connections that have ended so far */
 };
 struct grpc_server_stats grpc_server_stats(const struct grpc_server *server);
 

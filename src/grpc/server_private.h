@@ -77,6 +77,8 @@ struct grpc_connection {
     bool busy;                  /* within a turn of its own, at the end of which it is flushed */
     bool broken;                /* nghttp2 failed; to be closed */
     bool has_drained;           /* nghttp2 has taken all messages of a call with an on_drained */
+    uint64_t settings_second;   /* when the last SETTINGS came */
+    unsigned settings_used;     /* of what the peer may send */
     bool draining;
     bool said_goodbye; /* the last GOAWAY is submitted */
 };
@@ -100,6 +102,7 @@ struct grpc_server {
     size_t refused;           /* connections closed since then */
     struct grpc_connection *connections;
     size_t connection_count, call_count;
+    uint64_t closed_count; /* connections that have ended so far */
 
     bool draining;
     struct loop_timer drain_timer;

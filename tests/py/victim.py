@@ -16,7 +16,7 @@ ALLOWED, MALFORMED, REFUSED = 0, 3, 7
 PATIENCE = 2.0  # seconds in which it must be itself again; with some to spare for a busy machine
 WORK = 0.7      # seconds that it may compute for others before it comes to a request
 MIB = 1024      # in KiB
-MEMORY = 12 * MIB  # what may stay behind of an attack
+MEMORY = 8 * 1024
 
 
 def request(**given):
