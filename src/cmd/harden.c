@@ -348,7 +348,10 @@ static bool allow_folder(int ruleset, int folder, uint64_t rights, const char *p
                          struct error *err)
 {
     const struct path_rule rule = {rights, folder};
-    return (folder >= 0 && syscall(LANDLOCK_ADD, ruleset, RULE_PATH, &rule, 0) == 0) ||
+    if (folder < 0)
+        return error_set(err, "cannot open directory %s: %s", quote(str_from_c(path)).text,
+                         strerror(errno));
+    return syscall(LANDLOCK_ADD, ruleset, RULE_PATH, &rule, 0) == 0 ||
            error_set(err, "cannot limit file access to %s: %s", quote(str_from_c(path)).text,
                      strerror(errno));
 }

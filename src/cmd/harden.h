@@ -24,6 +24,9 @@
  * Threads: call it before threads are started; they inherit all of it. (The filter would take hold of running threads too,
  * Landlock would not.) Threads end by returning: for pthread_exit and cancellation glibc loads a library, which fails.
  *
+ * Names are resolved by /etc/hosts and DNS, which are part of glibc. Other modules that /etc/nsswitch.conf may name cannot be
+ * loaded, and getaddrinfo passes them over.
+ *
  * Left alone: PR_SET_DUMPABLE. Without it there would be no core dump and no profile of a sidecar that misbehaves, and what
  * there is to be read in its memory is its policy.
  *

@@ -16,9 +16,9 @@ struct listen_socket {
 
 /* Listens at `path` with mode 0777 (Envoy runs as another user); an old socket there is removed first, anything else is an
  * error. The descriptor is non-blocking. */
-bool listen_unix(const char *path, struct listen_socket *socket, struct error *err);
+bool listen_unix(const char *path, struct listen_socket *made, struct error *err);
 
 /* Removes the socket from its path, if it is still the one that was made. */
-void listen_remove(const char *path, const struct listen_socket *socket);
+void listen_remove(const char *path, const struct listen_socket *made);
 
 #endif
