@@ -72,7 +72,7 @@ struct authz_rule {
 
 /* What a staged policy would have decided. It outlives the versions of its policy. */
 struct authz_tally {
-    unsigned references; /* the store's thread counts */
+    unsigned references; /* the main thread counts */
     _Atomic uint64_t allowed, denied;
 };
 

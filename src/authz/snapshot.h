@@ -9,7 +9,7 @@
  *
  * Policies, sets and labels are shared with the store and with the snapshots before and after.
  *
- * Ownership: authz_snapshot_unref gives it back; on the store's thread only. Reading is free for all.
+ * Ownership: authz_snapshot_unref gives it back; on the main thread only. Reading is free for all.
  */
 #ifndef AUTHZ_SNAPSHOT_H
 #define AUTHZ_SNAPSHOT_H

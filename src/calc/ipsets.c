@@ -99,8 +99,12 @@ static void add_endpoints(struct members *m, const struct inventory *inventory,
     while ((entry = map_next(&inventory->by_kind[kind], &position)) != NULL) {
         const struct model_resource *resource = ((struct inventory_item *)entry->value)->resource;
         const struct model_endpoint *endpoint = &resource->endpoint;
-        if (!endpoint->live || !endpoint_labels_match(inventory, resource, request->selector))
+        /* Wrong and no endpoint: it may well be one, at an address that nobody knows. */
+        bool is_unknown = !endpoint->live && resource->broken.len > 0;
+        if ((!endpoint->live && !is_unknown) ||
+            !endpoint_labels_match(inventory, resource, request->selector))
             continue;
+        m->unreadable |= is_unknown;
         if (request->type == PSYNC_SET_IP_AND_PORT) {
             add_ports(m, endpoint, request);
             continue;

@@ -60,7 +60,10 @@ static bool parse_host_port(const struct grpc_target *target, struct str text,
 static bool resolve(struct grpc_target *target, const struct host_port *parsed, struct error *err)
 {
     const struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
-    int result = getaddrinfo(parsed->host, parsed->port, &hints, &target->addresses);
+    /* localhost is what it always is (RFC 6761), with or without /etc/hosts. */
+    bool is_local = str_eq_nocase(str_from_c(parsed->host), STR("localhost"));
+    int result =
+        getaddrinfo(is_local ? NULL : parsed->host, parsed->port, &hints, &target->addresses);
     if (result != 0)
         return error_set(err, "cannot resolve the host of %s: %s", target->name.text,
                          gai_strerror(result));
