@@ -9,6 +9,14 @@ for target in "$build"/tests/fuzz_*; do
     found="$build/corpus/$name"
     mkdir -p "$found"
     echo "== $name, $seconds s"
+    status=0
     "$target" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 \
-        -artifact_prefix="$build/" "$found" "tests/fuzz/corpus/${name#fuzz_}" 2>&1 | tail -n 8
+        -artifact_prefix="$build/" "$found" "tests/fuzz/corpus/${name#fuzz_}" \
+        >"$build/$name.log" 2>&1 || status=$?
+    if [ "$status" != 0 ]; then
+        tail -n 40 "$build/$name.log"
+        echo "$name found something: the input lies in $build" >&2
+        exit 1
+    fi
+    grep -E '^(Done|stat::new_units_added)' "$build/$name.log"
 done
