@@ -13,13 +13,16 @@ static void add(_Atomic uint64_t *counter, uint64_t n)
                           memory_order_relaxed);
 }
 
-void check_metrics_count(struct check_metrics *metrics, enum authz_reason reason,
-                         uint64_t nanoseconds)
+void check_metrics_count(struct check_metrics *metrics, enum authz_reason reason)
+{
+    add(&metrics->by_reason[reason], 1);
+}
+
+void check_metrics_time(struct check_metrics *metrics, uint64_t nanoseconds)
 {
     size_t bucket = 0;
     while (bucket < CHECK_METRICS_BUCKETS && nanoseconds > bounds[bucket])
         bucket++;
-    add(&metrics->by_reason[reason], 1);
     add(&metrics->buckets[bucket], 1);
     add(&metrics->nanoseconds, nanoseconds);
 }
@@ -63,9 +66,9 @@ void check_metrics_write(struct buf *out, const struct check_metrics *const *lis
         "# TYPE dikastes_undecodable_requests_total counter\n"
         "dikastes_undecodable_requests_total %llu\n",
         (unsigned long long)sum(list, count, offsetof(struct check_metrics, undecodable)));
-    buf_printf(
-        out, "# HELP dikastes_check_duration_seconds Time from a request's bytes to its answer's.\n"
-             "# TYPE dikastes_check_duration_seconds histogram\n");
+    buf_printf(out, "# HELP dikastes_check_duration_seconds Time from a request's bytes to its "
+                    "answer's, of one in 16.\n"
+                    "# TYPE dikastes_check_duration_seconds histogram\n");
     uint64_t cumulative = 0;
     for (size_t i = 0; i <= CHECK_METRICS_BUCKETS; i++) {
         cumulative +=

@@ -8,6 +8,9 @@
 #include "base/clock.h"
 #include "base/log.h"
 
+/* Of so many requests one is timed: the clock may cost as much as the rest of the verdict. */
+enum { TIMED_ONE_IN = 16 };
+
 struct check_service {
     struct loop *loop;
     const struct identity_domains *believed;
@@ -16,6 +19,7 @@ struct check_service {
     struct authz_request request;
     struct buf response;
     struct check_metrics metrics;
+    uint64_t handled;
     /* The log's budget for this second. */
     struct loop_timer second;
     unsigned lines_left;
@@ -163,7 +167,8 @@ void check_service_handle(void *ctx, struct grpc_call *call, struct str message)
 {
     struct check_service *service = ctx;
     struct authz_verdict verdict;
-    uint64_t start = clock_nanoseconds();
+    bool is_timed = service->handled++ % TIMED_ONE_IN == 0;
+    uint64_t start = is_timed ? clock_nanoseconds() : 0;
     if (!judge(service, message, &verdict)) {
         check_metrics_count_undecodable(&service->metrics);
         grpc_call_finish(call, GRPC_INVALID_ARGUMENT, STR("the message is not a CheckRequest"));
@@ -175,6 +180,8 @@ void check_service_handle(void *ctx, struct grpc_call *call, struct str message)
     service->response.len = 0;
     check_response_encode(&service->response, &verdict);
     grpc_call_send(call, buf_str(&service->response));
-    check_metrics_count(&service->metrics, verdict.reason, clock_nanoseconds() - start);
+    check_metrics_count(&service->metrics, verdict.reason);
+    if (is_timed)
+        check_metrics_time(&service->metrics, clock_nanoseconds() - start);
     grpc_call_finish(call, GRPC_OK, STR(""));
 }
