@@ -54,6 +54,16 @@ static void refuse_connection(struct grpc_server *server, int fd)
     server->refused = 0;
 }
 
+/* Who is behind a unix socket, as the kernel has it: the socket is open to all, so it may be asked afterwards who came. */
+static void log_peer(int fd)
+{
+    struct ucred peer;
+    socklen_t len = sizeof(peer);
+    if (log_enabled(LOG_DEBUG) && getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0)
+        log_event(LOG_DEBUG, "Peer connected", LOG_INT("pid", peer.pid), LOG_INT("uid", peer.uid),
+                  LOG_INT("gid", peer.gid));
+}
+
 /* Whether another accept makes sense in this turn. */
 static bool accept_one(struct grpc_server *server)
 {
@@ -70,6 +80,7 @@ static bool accept_one(struct grpc_server *server)
     }
     /* Answers are written whole; a unix socket has no such option. */
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
+    log_peer(fd);
     grpc_connection_open(server, fd);
     return true;
 }

@@ -4,6 +4,7 @@ import concurrent.futures
 import os
 import signal
 import stat
+import subprocess
 
 import grpc
 import pytest
@@ -11,7 +12,7 @@ import pytest
 import protos
 import scenario
 from protos import dikastes, ext_authz, grpc_health
-from server import CUSTOMER, CUSTOMERS_NAME, WEB, Server, policy, wait_for
+from server import CUSTOMER, CUSTOMERS_NAME, DIKASTES, WEB, Server, policy, wait_for
 
 SERVICES = {"v3": protos.ext_authz_grpc, "v2": protos.ext_authz_v2_grpc,
             "v2alpha": protos.ext_authz_v2alpha_grpc}
@@ -385,3 +386,18 @@ def test_file_in_the_place_of_the_socket_is_kept(own_server):
     assert own_server.process.wait(timeout=SECONDS) != 0
     assert own_server.socket.read_text() == "precious"
     assert str(own_server.socket) in own_server.log.read_text()
+
+
+def test_peers_are_known_by_the_kernel_s_word():
+    """At level debug each connection's process and user are logged (SO_PEERCRED)."""
+    server = Server()
+    try:
+        with open(server.log, "ab") as log:
+            server.process = subprocess.Popen(
+                [str(DIKASTES), "server", "-l", str(server.socket), "-d",
+                 f"directory:{server.resources}", "--workload", "bank/web-0", "--debug"],
+                stdin=subprocess.DEVNULL, stderr=log)
+        server.wait_until_ready()
+        assert f"pid={os.getpid()} uid={os.getuid()} gid={os.getgid()}" in server.log.read_text()
+    finally:
+        server.close()
