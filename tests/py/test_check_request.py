@@ -11,6 +11,7 @@ A declared field of another wire type is an unknown field for protobuf.  A stric
 decoder may refuse it instead; if it takes the message, it must read it alike.
 """
 
+import re
 import string
 
 import pytest
@@ -197,10 +198,16 @@ def _must_be_refused(raw):
     return False
 
 
+def _may_overflow(raw):
+    """A varint of ten bytes with more than 64 bits: some libraries cut it, Go's and ours refuse it."""
+    return re.search(rb"[\x80-\xff]{9}[\x02-\x7f]", raw) is not None
+
+
 def _compare(probe, raw):
     expected, answer = _protobufs_view(raw), _probes_view(probe, raw)
     if expected is not None:
-        if answer is None and _has_mistyped_field(ext_authz_raw.CheckRequest.FromString(raw)):
+        if answer is None and (_may_overflow(raw) or
+                               _has_mistyped_field(ext_authz_raw.CheckRequest.FromString(raw))):
             return
         assert answer is not None, f"refused although valid: {raw.hex()}"
         for labels in ("source_labels", "destination_labels"):
