@@ -182,3 +182,16 @@ def test_bad_port_or_address(prepared, port, address, named):
         env={**os.environ, "DIKASTES_HTTP_BIND_PORT": port, "DIKASTES_HTTP_BIND_ADDR": address})
     assert done.returncode == 1
     assert len(done.stderr.splitlines()) == 1 and named in done.stderr
+
+
+def test_log_of_refusals_is_rate_limited(server):
+    """A flood of refusals writes few lines, and one that counts what was left out."""
+    assert ask(server, 400, method="POST") == {7}
+
+    def counted():
+        log = server.log.read_text()
+        left_out = re.findall(r'msg="Left out lines about requests" count=(\d+)', log)
+        return log.count('msg="Denied request"'), sum(map(int, left_out))
+
+    assert servers.wait_for(lambda: sum(counted()) == 400), counted()
+    assert counted()[1] > 0
