@@ -23,6 +23,12 @@ static const struct {
     [MODEL_STAGED_GLOBAL_NETWORK_POLICY] = {STR_INIT("StagedGlobalNetworkPolicy"), POLICY | STAGED},
     [MODEL_STAGED_KUBERNETES_NETWORK_POLICY] = {STR_INIT("StagedKubernetesNetworkPolicy"),
                                                 NAMESPACED | POLICY | STAGED},
+    [MODEL_HOST_ENDPOINT] = {STR_INIT("HostEndpoint"), 0},
+    [MODEL_SERVICE] = {STR_INIT("Service"), NAMESPACED},
+    [MODEL_ENDPOINT_SLICE] = {STR_INIT("EndpointSlice"), NAMESPACED},
+    [MODEL_NODE] = {STR_INIT("Node"), 0},
+    [MODEL_FELIX_CONFIGURATION] = {STR_INIT("FelixConfiguration"), 0},
+    [MODEL_CLUSTER_INFORMATION] = {STR_INIT("ClusterInformation"), 0},
 };
 
 void model_resource_free(struct model_resource *resource)

@@ -37,6 +37,12 @@ enum model_kind {
     MODEL_STAGED_NETWORK_POLICY,
     MODEL_STAGED_GLOBAL_NETWORK_POLICY,
     MODEL_STAGED_KUBERNETES_NETWORK_POLICY,
+    MODEL_HOST_ENDPOINT,
+    MODEL_SERVICE,
+    MODEL_ENDPOINT_SLICE,
+    MODEL_NODE,
+    MODEL_FELIX_CONFIGURATION,
+    MODEL_CLUSTER_INFORMATION,
     MODEL_KIND_COUNT,
 };
 
@@ -157,14 +163,16 @@ struct model_endpoint_port {
     uint16_t port;
 };
 
-/* A Pod or a WorkloadEndpoint. */
+/* A Pod, a WorkloadEndpoint or a HostEndpoint. Of the last, orchestrator, workload, endpoint and account are empty, and its
+ * addresses are its expectedIPs. */
 struct model_endpoint {
-    bool live; /* false: host-networked, not scheduled, finished, without address: no endpoint */
+    /* False: no endpoint. A pod that is host-networked, not scheduled, finished, without address; a broken one of any kind. */
+    bool live;
     struct str node;         /* where it runs */
     struct str orchestrator; /* "k8s" */
     struct str workload;     /* "NAMESPACE/POD" */
     struct str endpoint;     /* "eth0" */
-    struct str interface;    /* on the node's side; of pods "cali…" */
+    struct str interface;    /* on the node's side; of pods "cali…"; of a HostEndpoint "*" or empty too */
     struct str account;      /* service account; empty: none named */
     struct model_labels
         labels; /* own ones, with projectcalico.org/… set and pcns., pcsa. dropped */
@@ -200,6 +208,31 @@ struct model_network_set {
     size_t net_count;
 };
 
+/* Where the pods of a Service are (discovery.k8s.io/v1). Its addresses and ports are those that are of use: IP addresses and
+ * ports with a number. Whether they are ready does not matter. */
+struct model_slice_port {
+    uint8_t protocol;
+    uint16_t port;
+};
+struct model_endpoint_slice {
+    struct str service; /* of the slice's namespace; empty: of none */
+    struct ip_addr *addresses;
+    size_t address_count;
+    struct model_slice_port *ports;
+    size_t port_count;
+};
+
+/* The fields that are set and that hold a scalar, as text: "healthPort" = "9099", "bpfEnabled" = "true". */
+struct model_felix_configuration {
+    struct model_labels settings;
+    struct model_selector node_selector; /* of those that are neither `default` nor `node.NAME` */
+    int64_t created;                     /* seconds since 1970; 0: not known */
+};
+
+struct model_cluster_information {
+    bool datastore_ready; /* true if the field is absent */
+};
+
 struct model_resource {
     struct arena arena;
     struct model_key key;
@@ -213,6 +246,9 @@ struct model_resource {
         struct model_profile profile;
         struct model_tier tier;
         struct model_network_set network_set;
+        struct model_endpoint_slice endpoint_slice;
+        struct model_felix_configuration felix_configuration;
+        struct model_cluster_information cluster_information;
     };
 };
 
