@@ -1,43 +1,63 @@
-/* IP sets: what selectors and named ports of rules stand for, as addresses.
- *
- * Rules ask for sets; equal ones are made once. The id says what a set holds, so it is the same after a restart and
+/* All IP sets that rules in use need; equal ones are one. The id says what a set holds, so it is the same after a restart and
  * readable in a log:
  *
  *     s:SELECTOR                 type NET: addresses and nets of all that match
  *     n:PROTOCOL:PORT:SELECTOR   type IP_AND_PORT: that named port of all endpoints that match
+ *     svc:NAMESPACE/NAME         type IP_AND_PORT: addresses and ports of a service
+ *     svcnoport:NAMESPACE/NAME   type NET: addresses of a service
  *
  * with the selector in normal form. (A hash would be shorter, but two selectors must never share a set.)
  */
 #ifndef CALC_IPSETS_H
 #define CALC_IPSETS_H
 
-#include "calc/inventory.h"
-#include "policysync/message.h"
+#include "calc/peer.h"
+#include "calc/services.h"
 
-struct ipset_request {
-    struct str id;
-    enum psync_set_type type;
-    const struct selector *selector;
-    struct str port; /* of IP_AND_PORT */
-    int protocol;    /* of IP_AND_PORT: number, or -1: any */
+struct ipsets;
+
+/* `parent_labels` as in calc/label_index.h. */
+struct ipsets *ipsets_new(struct model_labels (*parent_labels)(void *ctx, struct str parent,
+                                                               struct str *prefix),
+                          void *ctx);
+void ipsets_free(struct ipsets *ipsets);
+
+/* ---- who may be in a set ---- */
+
+/* Takes in a Pod, WorkloadEndpoint, HostEndpoint, NetworkSet or GlobalNetworkSet; it replaces one with the same key. */
+void ipsets_put_peer(struct ipsets *ipsets, const struct model_resource *resource);
+void ipsets_remove_peer(struct ipsets *ipsets, const struct model_key *key);
+/* What a namespace or another profile passes on has changed. */
+void ipsets_parent_changed(struct ipsets *ipsets, struct str name);
+/* Takes in an EndpointSlice. */
+void ipsets_put_slice(struct ipsets *ipsets, const struct model_resource *resource);
+void ipsets_remove_slice(struct ipsets *ipsets, const struct model_key *key);
+
+/* ---- who needs a set ---- */
+
+/* Each of these counts as one user. What is passed in is copied. `selector` NULL: of all endpoints; `protocol` -1: any. */
+struct ipset *ipsets_use_selector(struct ipsets *ipsets, const struct selector *selector);
+struct ipset *ipsets_use_named_port(struct ipsets *ipsets, const struct selector *selector,
+                                    int protocol, struct str port);
+struct ipset *ipsets_use_service(struct ipsets *ipsets, struct str namespace, struct str name,
+                                 bool with_ports);
+/* One user less. The set stays until ipsets_send_removals. */
+void ipsets_release(struct ipsets *ipsets, struct ipset *set);
+
+/* ---- telling ---- */
+
+/* Sends sets that are new and what changed of the others; before whatever uses them. */
+void ipsets_send_updates(struct ipsets *ipsets, const struct psync_sink *sink);
+/* Sends the removal of sets without users; behind whatever used them. */
+void ipsets_send_removals(struct ipsets *ipsets, const struct psync_sink *sink);
+
+/* The members of a set that was sent, as it is now: sorted, in the arena. NULL: no such set. */
+const struct ipset *ipsets_find(const struct ipsets *ipsets, struct str id);
+
+struct ipsets_stats {
+    size_t sets, members, peers;
+    struct label_index_stats labels;
 };
-
-/* The sets that were asked for in one calculation; {.arena = …} is empty. */
-struct ipset_requests {
-    struct arena *arena;
-    struct map by_id; /* -> struct ipset_request */
-};
-
-/* The id of the set, which is noted as needed. */
-struct str ipset_for_selector(struct ipset_requests *requests, const struct selector *selector);
-/* `selector` NULL: of all endpoints. `protocol` -1: any. */
-struct str ipset_for_named_port(struct ipset_requests *requests, const struct selector *selector,
-                                int protocol, struct str port);
-void ipset_requests_free(struct ipset_requests *requests);
-
-/* What the set holds now: members sorted bytewise, none twice; in the arena. Where a network set or an endpoint that belongs to
- * it cannot be read, the type is PSYNC_SET_UNREADABLE: rules that need the set then refuse. */
-struct psync_ipset_update ipset_contents(struct arena *arena, const struct inventory *inventory,
-                                         const struct ipset_request *request);
+struct ipsets_stats ipsets_stats(const struct ipsets *ipsets);
 
 #endif

@@ -3,35 +3,80 @@
 #include <math.h>
 #include <stdlib.h>
 
-static struct ordered_tier from_resource(const struct model_resource *resource)
+/* ---- tiers ---- */
+
+/* What a tier is when no resource says anything. */
+static void set_default(struct tier *tier)
 {
-    const struct model_tier *tier = &resource->tier;
-    return (struct ordered_tier){.name = resource->key.name,
-                                 .exists = true,
-                                 .is_broken = resource->broken.len > 0,
-                                 .has_order = tier->has_order,
-                                 .order = tier->order,
-                                 .default_pass = tier->default_pass};
+    const struct model_builtin_tier *builtin = model_builtin_tier(tier->name);
+    tier->has_resource = tier->is_broken = tier->has_order = tier->default_pass = false;
+    tier->exists = builtin != NULL;
+    if (builtin != NULL) {
+        tier->has_order = true;
+        tier->order = builtin->order;
+        tier->default_pass = builtin->default_pass;
+    } else if (str_eq(tier->name, MODEL_TIER_UNREADABLE)) {
+        tier->exists = tier->has_order = true;
+        tier->order = -INFINITY;
+    }
 }
 
-static struct ordered_tier find_tier(const struct inventory *inventory, struct str name)
+static void set_from_resource(struct tier *tier, const struct model_resource *resource)
 {
-    const struct model_resource *resource =
-        inventory_get(inventory, MODEL_TIER, str_make(NULL, 0), name);
-    const struct model_builtin_tier *builtin = model_builtin_tier(name);
-    if (resource != NULL)
-        return from_resource(resource);
-    if (str_eq(name, MODEL_TIER_UNREADABLE))
-        return (struct ordered_tier){
-            .name = name, .exists = true, .has_order = true, .order = -INFINITY};
-    if (builtin != NULL)
-        return (struct ordered_tier){.name = name,
-                                     .exists = true,
-                                     .has_order = true,
-                                     .order = builtin->order,
-                                     .default_pass = builtin->default_pass};
-    return (struct ordered_tier){.name = name};
+    tier->has_resource = tier->exists = true;
+    tier->is_broken = resource->broken.len > 0;
+    tier->has_order = resource->tier.has_order;
+    tier->order = resource->tier.order;
+    tier->default_pass = resource->tier.default_pass;
 }
+
+struct tier *tiers_use(struct tiers *tiers, struct str name)
+{
+    struct tier *tier = map_get(&tiers->by_name, name);
+    if (tier != NULL)
+        return tier;
+    tier = mem_zalloc(sizeof(*tier) + name.len);
+    memcpy(tier->text, name.ptr, name.len);
+    tier->name = str_make(tier->text, name.len);
+    set_default(tier);
+    map_set(&tiers->by_name, tier->name, tier);
+    return tier;
+}
+
+void tiers_release(struct tiers *tiers, struct tier *tier)
+{
+    if (tier->has_resource || tier->policies.count > 0)
+        return;
+    map_remove(&tiers->by_name, tier->name);
+    list_free(&tier->policies);
+    free(tier);
+}
+
+struct tier *tiers_set(struct tiers *tiers, struct str name, const struct model_resource *resource)
+{
+    struct tier *tier = tiers_use(tiers, name);
+    if (resource != NULL)
+        set_from_resource(tier, resource);
+    else
+        set_default(tier);
+    bool has_policies = tier->policies.count > 0;
+    tiers_release(tiers, tier);
+    return has_policies ? tier : NULL;
+}
+
+void tiers_free(struct tiers *tiers)
+{
+    size_t position = 0;
+    struct map_entry *entry;
+    while ((entry = map_next(&tiers->by_name, &position)) != NULL) {
+        struct tier *tier = entry->value;
+        list_free(&tier->policies);
+        free(tier);
+    }
+    map_free(&tiers->by_name);
+}
+
+/* ---- order ---- */
 
 static int compare_orders(bool has_a, double a, bool has_b, double b)
 {
@@ -40,78 +85,54 @@ static int compare_orders(bool has_a, double a, bool has_b, double b)
     return has_a ? (a > b) - (a < b) : 0;
 }
 
-static int compare_tiers(const void *x, const void *y)
+int order_compare_tiers(const struct tier *a, const struct tier *b)
 {
-    const struct ordered_tier *a = x, *b = y;
     if (a->exists != b->exists)
         return a->exists ? -1 : 1;
     int order = compare_orders(a->has_order, a->order, b->has_order, b->order);
     return order != 0 ? order : str_cmp(a->name, b->name);
 }
 
-/* A policy with the text that breaks ties. */
-struct ranked {
-    const struct model_resource *resource;
-    struct str text;
+/* The text that breaks ties, without being put together: five pieces, one behind the other. */
+struct pieces {
+    struct str items[5];
+    size_t next;
+    struct str rest; /* of the piece that is being read */
 };
 
-static int compare_policies(const void *x, const void *y)
+static struct pieces pieces_of(const struct model_key *key)
 {
-    const struct ranked *a = x, *b = y;
-    const struct model_policy *p = &a->resource->policy, *q = &b->resource->policy;
-    int order = str_cmp(p->tier, q->tier);
-    if (order == 0)
-        order = compare_orders(p->has_order, p->order, q->has_order, q->order);
-    return order != 0 ? order : str_cmp(a->text, b->text);
+    return (struct pieces){
+        .items = {key->name, STR("/"), key->namespace, STR("/"), model_kind_name(key->kind)}};
 }
 
-struct ranked_list {
-    struct ranked *items;
-    size_t count;
-};
-
-/* All policies, those of one tier side by side and in order. */
-static struct ranked_list rank_policies(const struct inventory *inventory, struct arena *arena)
+/* Whether there is more to read; then `rest` has at least a byte. */
+static bool has_more(struct pieces *p)
 {
-    size_t total = 0;
-    for (int kind = 0; kind < MODEL_KIND_COUNT; kind++)
-        total += model_kind_is_policy((enum model_kind)kind) ? inventory->by_kind[kind].count : 0;
-    struct ranked_list list = {arena_array(arena, total, sizeof(*list.items)), 0};
-    for (int kind = 0; kind < MODEL_KIND_COUNT; kind++) {
-        size_t position = 0;
-        struct map_entry *entry;
-        if (!model_kind_is_policy((enum model_kind)kind))
-            continue;
-        while ((entry = map_next(&inventory->by_kind[kind], &position)) != NULL) {
-            const struct model_resource *resource =
-                ((struct inventory_item *)entry->value)->resource;
-            const struct model_key *key = &resource->key;
-            struct str text =
-                arena_printf(arena, "%.*s/%.*s/%.*s", STR_ARG(key->name), STR_ARG(key->namespace),
-                             STR_ARG(model_kind_name(key->kind)));
-            list.items[list.count++] = (struct ranked){resource, text};
-        }
-    }
-    if (list.count > 1)
-        qsort(list.items, list.count, sizeof(*list.items), compare_policies);
-    return list;
+    while (p->rest.len == 0 && p->next < 5)
+        p->rest = p->items[p->next++];
+    return p->rest.len > 0;
 }
 
-struct ordered_tiers order_policies(const struct inventory *inventory, struct arena *arena)
+static int compare_texts(const struct model_key *a, const struct model_key *b)
 {
-    struct ranked_list ranked = rank_policies(inventory, arena);
-    struct ordered_tiers tiers = {arena_array(arena, ranked.count, sizeof(*tiers.items)), 0};
-    const struct model_resource **policies = arena_array(arena, ranked.count, sizeof(*policies));
-    for (size_t i = 0; i < ranked.count; i++) {
-        const struct model_resource *resource = ranked.items[i].resource;
-        policies[i] = resource;
-        if (i == 0 || !str_eq(resource->policy.tier, policies[i - 1]->policy.tier)) {
-            tiers.items[tiers.count] = find_tier(inventory, resource->policy.tier);
-            tiers.items[tiers.count++].policies = &policies[i];
-        }
-        tiers.items[tiers.count - 1].policy_count++;
+    struct pieces x = pieces_of(a), y = pieces_of(b);
+    for (;;) {
+        bool more_x = has_more(&x), more_y = has_more(&y);
+        if (!more_x || !more_y)
+            return (int)more_x - (int)more_y;
+        size_t len = x.rest.len < y.rest.len ? x.rest.len : y.rest.len;
+        int order = memcmp(x.rest.ptr, y.rest.ptr, len);
+        if (order != 0)
+            return order;
+        x.rest = str_from(x.rest, len);
+        y.rest = str_from(y.rest, len);
     }
-    if (tiers.count > 1)
-        qsort(tiers.items, tiers.count, sizeof(*tiers.items), compare_tiers);
-    return tiers;
+}
+
+int order_compare_policies(const struct model_resource *a, const struct model_resource *b)
+{
+    const struct model_policy *p = &a->policy, *q = &b->policy;
+    int order = compare_orders(p->has_order, p->order, q->has_order, q->order);
+    return order != 0 ? order : compare_texts(&a->key, &b->key);
 }

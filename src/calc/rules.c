@@ -2,16 +2,6 @@
 
 #include "calc/scope.h"
 
-struct converter {
-    struct ipset_requests *requests;
-    struct str namespace;
-};
-
-static struct arena *arena_of(struct converter *c)
-{
-    return c->requests->arena;
-}
-
 static struct str action_name(enum model_action action)
 {
     switch (action) {
@@ -45,43 +35,61 @@ static struct psync_icmp convert_icmp(const struct model_icmp *from)
         .present = true, .has_code = from->code >= 0, .type = from->type, .code = from->code};
 }
 
-static struct psync_strings convert_nets(struct converter *c, const struct model_nets *nets)
+static struct psync_strings convert_nets(const struct rules_context *c,
+                                         const struct model_nets *nets)
 {
-    struct psync_strings texts = {arena_array(arena_of(c), nets->count, sizeof(*texts.items)),
+    struct psync_strings texts = {arena_array(c->arena, nets->count, sizeof(*texts.items)),
                                   nets->count};
     for (size_t i = 0; i < nets->count; i++)
-        texts.items[i] = arena_copy(arena_of(c), str_from_c(ip_format_net(&nets->items[i]).text));
+        texts.items[i] = arena_copy(c->arena, str_from_c(ip_format_net(&nets->items[i]).text));
     return texts;
 }
 
-static struct psync_strings one_string(struct converter *c, struct str s)
+/* Notes the use of a set; returns its id. */
+static struct str use(const struct rules_context *c, struct ipset *set)
 {
-    struct psync_strings list = {arena_array(arena_of(c), 1, sizeof(*list.items)), 1};
-    list.items[0] = s;
+    list_add(c->uses, set);
+    return set->id;
+}
+
+static struct psync_strings one_set(const struct rules_context *c, struct ipset *set)
+{
+    struct psync_strings list = {arena_array(c->arena, 1, sizeof(*list.items)), 1};
+    list.items[0] = use(c, set);
     return list;
 }
 
 /* Numeric ports into `ranges`, named ones into sets. */
-static void convert_ports(struct converter *c, const struct model_ports *ports, int protocol,
-                          const struct selector *positive, struct psync_port_ranges *ranges,
-                          struct psync_strings *sets)
+static void convert_ports(const struct rules_context *c, const struct model_ports *ports,
+                          int protocol, const struct selector *positive,
+                          struct psync_port_ranges *ranges, struct psync_strings *sets)
 {
-    ranges->items = arena_array(arena_of(c), ports->count, sizeof(*ranges->items));
-    sets->items = arena_array(arena_of(c), ports->count, sizeof(*sets->items));
+    ranges->items = arena_array(c->arena, ports->count, sizeof(*ranges->items));
+    sets->items = arena_array(c->arena, ports->count, sizeof(*sets->items));
     for (size_t i = 0; i < ports->count; i++) {
         const struct model_port *port = &ports->items[i];
         if (port->name.len == 0)
             ranges->items[ranges->count++] = (struct psync_port_range){port->first, port->last};
         else
             sets->items[sets->count++] =
-                ipset_for_named_port(c->requests, positive, protocol, port->name);
+                use(c, ipsets_use_named_port(c->ipsets, positive, protocol, port->name));
     }
 }
 
-static struct psync_rule_side convert_side(struct converter *c, const struct model_entity *from,
-                                           int protocol)
+/* A service stands alone on its side: no selector, nets or ports beside it. */
+static void convert_service(const struct rules_context *c, const struct model_entity *from,
+                            bool is_source, struct psync_rule_side *side)
 {
-    struct scope scope = scope_of_entity(arena_of(c), from, c->namespace);
+    struct str namespace = from->service_namespace.len > 0 ? from->service_namespace : c->namespace;
+    struct psync_strings *sets = is_source ? &side->set_ids : &side->ip_port_set_ids;
+    *sets = one_set(c, ipsets_use_service(c->ipsets, namespace, from->service_name, !is_source));
+}
+
+static struct psync_rule_side convert_side(const struct rules_context *c,
+                                           const struct model_entity *from, int protocol,
+                                           bool is_source)
+{
+    struct scope scope = scope_of_entity(c->arena, from, c->namespace);
     struct psync_rule_side side = {
         .nets = convert_nets(c, &from->nets),
         .not_nets = convert_nets(c, &from->not_nets),
@@ -97,17 +105,20 @@ static struct psync_rule_side convert_side(struct converter *c, const struct mod
     /* Sets of named ports are narrowed by the selector already. */
     bool only_named_ports = side.named_port_set_ids.count > 0 && side.ports.count == 0;
     if (scope.positive != NULL && !only_named_ports)
-        side.set_ids = one_string(c, ipset_for_selector(c->requests, scope.positive));
+        side.set_ids = one_set(c, ipsets_use_selector(c->ipsets, scope.positive));
     if (scope.negative != NULL)
-        side.not_set_ids = one_string(c, ipset_for_selector(c->requests, scope.negative));
+        side.not_set_ids = one_set(c, ipsets_use_selector(c->ipsets, scope.negative));
+    if (from->has_services)
+        convert_service(c, from, is_source, &side);
     return side;
 }
 
-static struct psync_http_match convert_http(struct converter *c, const struct model_rule *from)
+static struct psync_http_match convert_http(const struct rules_context *c,
+                                            const struct model_rule *from)
 {
     struct psync_http_match http = {
         .methods = {from->methods.items, from->methods.count},
-        .paths = arena_array(arena_of(c), from->path_count, sizeof(*http.paths)),
+        .paths = arena_array(c->arena, from->path_count, sizeof(*http.paths)),
         .path_count = from->path_count,
     };
     for (size_t i = 0; i < from->path_count; i++) {
@@ -127,7 +138,7 @@ static int32_t ip_version(const struct model_rule *from)
     return from->protocol.number == 58 ? 6 : 0;
 }
 
-static struct psync_rule convert_rule(struct converter *c, const struct model_rule *from)
+static struct psync_rule convert_rule(const struct rules_context *c, const struct model_rule *from)
 {
     int protocol = from->protocol.present ? from->protocol.number : -1;
     return (struct psync_rule){
@@ -137,20 +148,19 @@ static struct psync_rule convert_rule(struct converter *c, const struct model_ru
         .not_protocol = convert_protocol(&from->not_protocol),
         .icmp = convert_icmp(&from->icmp),
         .not_icmp = convert_icmp(&from->not_icmp),
-        .source = convert_side(c, &from->source, protocol),
-        .destination = convert_side(c, &from->destination, protocol),
+        .source = convert_side(c, &from->source, protocol, true),
+        .destination = convert_side(c, &from->destination, protocol, false),
         .http = convert_http(c, from),
     };
 }
 
-struct psync_rules rules_convert(struct ipset_requests *requests, const struct model_rules *rules,
-                                 struct str namespace)
+struct psync_rules rules_convert(const struct rules_context *context,
+                                 const struct model_rules *rules)
 {
-    struct converter c = {requests, namespace};
     struct psync_rules converted = {
-        arena_array(requests->arena, rules->count, sizeof(*converted.items)), rules->count};
+        arena_array(context->arena, rules->count, sizeof(*converted.items)), rules->count};
     for (size_t i = 0; i < rules->count; i++)
-        converted.items[i] = convert_rule(&c, &rules->items[i]);
+        converted.items[i] = convert_rule(context, &rules->items[i]);
     return converted;
 }
 

@@ -6,9 +6,17 @@
 
 #include "calc/ipsets.h"
 
-/* `namespace`: the policy's own, empty for global policies and profiles. The result lives in the requests' arena. */
-struct psync_rules rules_convert(struct ipset_requests *requests, const struct model_rules *rules,
-                                 struct str namespace);
+/* What conversion takes besides the rules. */
+struct rules_context {
+    struct arena
+        *arena; /* of the result; ids of sets are the sets' own, and live while these are used */
+    struct ipsets *ipsets;
+    struct list *uses; /* struct ipset: each use of a set is appended; the caller releases them */
+    struct str namespace; /* the policy's own, empty for global policies and profiles */
+};
+
+struct psync_rules rules_convert(const struct rules_context *context,
+                                 const struct model_rules *rules);
 
 /* One rule that no sidecar can understand: how a policy that could not be understood is sent, so that it refuses. */
 struct psync_rules rules_malformed(struct arena *arena);

@@ -74,7 +74,8 @@ static bool open_directory(struct policy_source *source, struct loop *loop, cons
     const struct datastore_sink sink = {on_resource, on_resource_gone, on_resources_end,
                                         on_datastore_in_sync, source};
     authz_keeper_begin(source->keeper);
-    source->calc = calc_new(str_from_c(workload));
+    const struct endpoints_scope scope = {.workload = str_from_c(workload)};
+    source->calc = calc_new(&scope);
     source->directory = directory_open(loop, path, &sink, err);
     if (source->directory == NULL)
         return false;

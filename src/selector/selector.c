@@ -21,10 +21,8 @@ static bool value_in(const struct selector *s, struct str value)
     return false;
 }
 
-static bool test_matches(const struct selector *s, const struct selector_labels *labels)
+static bool test_matches(const struct selector *s, bool present, struct str value)
 {
-    struct str value = {NULL, 0};
-    bool present = labels->get(labels->ctx, s->label, &value);
     switch (s->op) {
     case SELECTOR_HAS:
         return present;
@@ -43,7 +41,7 @@ static bool test_matches(const struct selector *s, const struct selector_labels 
     case SELECTOR_ENDS_WITH:
         return present && str_ends_with(value, s->values[0]);
     default:
-        abort(); /* not a test: selector_matches handles all others */
+        abort(); /* not a test: the callers handle all others */
     }
 }
 
@@ -68,8 +66,60 @@ bool selector_matches(const struct selector *s, const struct selector_labels *la
                 return true;
         }
         return false;
+    default: {
+        struct str value = {NULL, 0};
+        bool present = labels->get(labels->ctx, s->label, &value);
+        return test_matches(s, present, value);
+    }
+    }
+}
+
+static enum selector_answer decide_test(const struct selector *s,
+                                        const struct selector_known_labels *labels)
+{
+    struct str value = {NULL, 0};
+    enum selector_label_state state = labels->get(labels->ctx, s->label, &value);
+    if (state == SELECTOR_LABEL_UNKNOWN)
+        return SELECTOR_DEPENDS;
+    return test_matches(s, state == SELECTOR_LABEL_PRESENT, value) ? SELECTOR_YES : SELECTOR_NO;
+}
+
+/* One operand that says `deciding` decides a chain, whatever the others say. */
+static enum selector_answer decide_chain(const struct selector *s,
+                                         const struct selector_known_labels *labels,
+                                         enum selector_answer deciding)
+{
+    bool depends = false;
+    for (size_t i = 0; i < s->operand_count; i++) {
+        enum selector_answer answer = selector_decide(s->operands[i], labels);
+        if (answer == deciding)
+            return deciding;
+        depends |= answer == SELECTOR_DEPENDS;
+    }
+    if (depends)
+        return SELECTOR_DEPENDS;
+    return deciding == SELECTOR_NO ? SELECTOR_YES : SELECTOR_NO;
+}
+
+enum selector_answer selector_decide(const struct selector *s,
+                                     const struct selector_known_labels *labels)
+{
+    switch (s->op) {
+    case SELECTOR_ALL:
+    case SELECTOR_GLOBAL:
+        return SELECTOR_YES;
+    case SELECTOR_NOT: {
+        enum selector_answer inner = selector_decide(s->operands[0], labels);
+        if (inner == SELECTOR_DEPENDS)
+            return SELECTOR_DEPENDS;
+        return inner == SELECTOR_YES ? SELECTOR_NO : SELECTOR_YES;
+    }
+    case SELECTOR_AND:
+        return decide_chain(s, labels, SELECTOR_NO);
+    case SELECTOR_OR:
+        return decide_chain(s, labels, SELECTOR_YES);
     default:
-        return test_matches(s, labels);
+        return decide_test(s, labels);
     }
 }
 
@@ -208,6 +258,18 @@ const struct selector *selector_chain(struct arena *arena, enum selector_op op,
     for (size_t i = 0; i < count; i++)
         chain_add(chain, operands[i]);
     return chain;
+}
+
+const struct selector *selector_copy(struct arena *arena, const struct selector *s)
+{
+    struct selector *copy = selector_new(arena, s->op, s->label);
+    copy->is_empty = s->is_empty;
+    selector_set_values(arena, copy, s->values, s->value_count);
+    copy->operands = arena_array(arena, s->operand_count, sizeof(struct selector *));
+    copy->operand_count = s->operand_count;
+    for (size_t i = 0; i < s->operand_count; i++)
+        copy->operands[i] = selector_copy(arena, s->operands[i]);
+    return copy;
 }
 
 const struct selector *selector_all(struct arena *arena)

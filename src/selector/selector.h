@@ -65,6 +65,16 @@ const struct selector *selector_parse(struct arena *arena, struct str text, size
 
 bool selector_matches(const struct selector *s, const struct selector_labels *labels);
 
+/* The same where only some labels are known: what the result is whatever the others are, or that it depends on them. */
+enum selector_answer { SELECTOR_NO, SELECTOR_YES, SELECTOR_DEPENDS };
+enum selector_label_state { SELECTOR_LABEL_ABSENT, SELECTOR_LABEL_PRESENT, SELECTOR_LABEL_UNKNOWN };
+struct selector_known_labels {
+    enum selector_label_state (*get)(const void *ctx, struct str label, struct str *value);
+    const void *ctx;
+};
+enum selector_answer selector_decide(const struct selector *s,
+                                     const struct selector_known_labels *labels);
+
 /* Appends the normal form: one text for all spellings that differ only in blanks, quotes, redundant
  * parentheses, and order and doubles within `{}`. Operands of && and || stay in their order. Parsing it gives an
  * equal selector, but for very deep ones: it brackets every chain, which counts as depth.
@@ -74,6 +84,7 @@ bool selector_matches(const struct selector *s, const struct selector_labels *la
 void selector_format(struct buf *out, const struct selector *s);
 
 /* Building larger ones. */
+const struct selector *selector_copy(struct arena *arena, const struct selector *s);
 const struct selector *selector_all(struct arena *arena);
 /* An empty operand is left out; and-ing nothing gives all(). */
 const struct selector *selector_and(struct arena *arena, const struct selector *a,

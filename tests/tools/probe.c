@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "calc/calc.h"
 #include "datastore/directory.h"
+#include "model/decode.h"
 #include "policysync/decode.h"
 #include "policysync/encode.h"
 #include "selector/selector.h"
@@ -25,6 +26,7 @@ struct probe {
     struct arena domains_arena;
     struct identity_domains domains;
     int logged;
+    struct calc *node; /* of node_open; NULL before */
 };
 
 /* ---- base64 ---- */
@@ -338,8 +340,9 @@ static void op_calc(struct probe *p, struct arena *arena, json_t *in, json_t *ou
     (void)arena;
     struct error err;
     struct loop *loop = loop_new(&err);
-    struct calculation c = {
-        calc_new(str_from_c(json_string_value(json_object_get(in, "workload")))), json_array()};
+    const struct endpoints_scope scope = {
+        .workload = str_from_c(json_string_value(json_object_get(in, "workload")))};
+    struct calculation c = {calc_new(&scope), json_array()};
     const struct datastore_sink sink = {on_resource, on_resource_gone, ignore, on_in_sync, &c};
     struct directory *directory =
         directory_open(loop, json_string_value(json_object_get(in, "directory")), &sink, &err);
@@ -352,6 +355,74 @@ static void op_calc(struct probe *p, struct arena *arena, json_t *in, json_t *ou
     directory_close(directory);
     calc_free(c.calc);
     loop_free(loop);
+}
+
+/* ---- a node's stream, change by change ---- */
+
+static void op_node_close(struct probe *p, struct arena *arena, json_t *in, json_t *out)
+{
+    (void)arena;
+    (void)in;
+    calc_free(p->node);
+    p->node = NULL;
+    set_bool(out, "ok", true);
+}
+
+static void op_node_open(struct probe *p, struct arena *arena, json_t *in, json_t *out)
+{
+    const struct endpoints_scope scope = {
+        .node = str_from_c(json_string_value(json_object_get(in, "node"))),
+        .workload = str_from_c(json_string_value(json_object_get(in, "workload")))};
+    op_node_close(p, arena, in, out);
+    p->node = calc_new(&scope);
+}
+
+/* Decodes one resource as a datastore does; NULL if nothing comes of it. */
+static struct model_resource *decode_one(struct arena *arena, json_t *resource, json_t *problems)
+{
+    char *text = json_dumps(resource, JSON_COMPACT);
+    struct doc_file file = doc_load(arena, str_from_c(text), true);
+    struct model_resource *first = NULL;
+    if (file.count == 1 && !file.entries[0].failed) {
+        struct model_decoded decoded = model_decode(arena, file.entries[0].root);
+        for (size_t i = 0; i < decoded.problem_count; i++)
+            json_array_append_new(problems, json_stringn(decoded.problems[i].message.ptr,
+                                                         decoded.problems[i].message.len));
+        for (size_t i = 0; i < decoded.count; i++) {
+            if (i == 0)
+                first = decoded.resources[i];
+            else
+                model_resource_free(decoded.resources[i]);
+        }
+    }
+    free(text);
+    return first;
+}
+
+static void op_node_change(struct probe *p, struct arena *arena, json_t *in, json_t *out)
+{
+    struct calculation c = {p->node, json_array()};
+    json_t *problems = json_array(), *item;
+    size_t index;
+    json_array_foreach (json_object_get(in, "update"), index, item) {
+        struct model_resource *resource = decode_one(arena, item, problems);
+        if (resource != NULL)
+            calc_update(p->node, resource);
+    }
+    json_array_foreach (json_object_get(in, "remove"), index, item) {
+        json_t *ignored = json_array();
+        struct model_resource *resource = decode_one(arena, item, ignored);
+        json_decref(ignored);
+        if (resource != NULL)
+            calc_remove(p->node, &resource->key);
+        model_resource_free(resource);
+    }
+    if (json_is_true(json_object_get(in, "in_sync")))
+        calc_set_in_sync(p->node);
+    calc_flush(p->node, &(struct psync_sink){on_message, ignore, &c});
+    set_bool(out, "ok", true);
+    json_object_set_new(out, "messages", c.messages);
+    json_object_set_new(out, "problems", problems);
 }
 
 static const struct {
@@ -370,6 +441,9 @@ static const struct {
     {"check", op_check},
     {"decode", op_decode},
     {"calc", op_calc},
+    {"node_open", op_node_open},
+    {"node_change", op_node_change},
+    {"node_close", op_node_close},
 };
 
 static void answer(struct probe *p, const char *line, size_t len)
@@ -409,5 +483,6 @@ int main(void)
     authz_store_free(p.store);
     arena_free(&p.domains_arena);
     authz_request_free(&p.request);
+    calc_free(p.node);
     return 0;
 }
