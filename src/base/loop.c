@@ -19,6 +19,7 @@ struct loop {
     /* What is left of this turn, so that loop_remove can take a watch out of it. */
     struct epoll_event ready[EVENTS_A_TURN];
     int ready_count;
+    uint8_t *scratch; /* NULL until somebody asks */
 };
 
 static uint64_t monotonic_ms(void)
@@ -44,7 +45,15 @@ void loop_free(struct loop *loop)
     if (loop == NULL)
         return;
     close(loop->epoll_fd);
+    free(loop->scratch);
     free(loop);
+}
+
+uint8_t *loop_scratch(struct loop *loop)
+{
+    if (loop->scratch == NULL)
+        loop->scratch = mem_alloc(LOOP_SCRATCH);
+    return loop->scratch;
 }
 
 bool loop_add(struct loop *loop, struct loop_watch *watch, uint32_t events, struct error *err)

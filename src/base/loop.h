@@ -48,6 +48,11 @@ void loop_disarm(struct loop *loop, struct loop_timer *timer);
 /* Milliseconds of the monotonic clock, as of the start of this turn. */
 uint64_t loop_now(const struct loop *loop);
 
+/* Bytes that all callbacks of this loop share for what does not outlive the callback, so that a thousand connections need no
+ * thousand buffers. */
+enum { LOOP_SCRATCH = 64 * 1024 };
+uint8_t *loop_scratch(struct loop *loop);
+
 /* Turns until loop_stop is called. */
 void loop_run(struct loop *loop);
 /* Makes loop_run return after this turn. From the loop's thread. */

@@ -5,10 +5,6 @@
 #include "grpc/server_private.h"
 
 enum {
-    /* Bytes of requests that are held for one connection: four of the longest messages. A call
-     * that goes beyond is refused. Holding back flow-control windows instead would block for ever
-     * a peer whose messages come side by side, each of them waiting for the room of the others. */
-    BUFFERED_LIMIT = 16 * 1024 * 1024,
     /* Bytes of responses that wait for a peer that opens no window for them; beyond it, its new
      * calls are refused. */
     PENDING_LIMIT = 32 * 1024 * 1024,
@@ -387,7 +383,9 @@ static void count_buffered(struct grpc_call *call)
     struct grpc_connection *connection = call->connection;
     connection->buffered += call->reader.held.len - call->buffered;
     call->buffered = call->reader.held.len;
-    if (connection->buffered > BUFFERED_LIMIT)
+    /* Holding back flow-control windows instead of refusing would block for ever a peer whose messages come side by
+     * side, each of them waiting for the room of the others. */
+    if (connection->buffered > connection->server->limits.request_bytes)
         refuse(call, GRPC_RESOURCE_EXHAUSTED,
                STR("too many bytes of unfinished requests on this connection"));
 }

@@ -26,7 +26,6 @@ struct grpc_client_call {
     struct loop_watch watch;
     uint32_t events; /* what the loop watches for */
     struct grpc_transport transport;
-    struct grpc_transport_scratch scratch;
     bool connecting;
     bool busy; /* within a turn, at the end of which it is freed if it is cancelled */
     bool cancelled;
@@ -280,11 +279,10 @@ static void take_turn(struct grpc_client_call *call, uint32_t events)
     const char *reason = "the server broke or ended it";
     bool alive = true;
     if ((events & ~(uint32_t)EPOLLOUT) != 0)
-        alive = grpc_transport_receive(transport, &call->scratch, &reason);
+        alive = grpc_transport_receive(transport, &reason);
     if (call->closed || call->failed || call->cancelled)
         return;
-    alive = alive && grpc_transport_flush(transport, &call->scratch, &reason) &&
-            !grpc_transport_is_over(transport);
+    alive = alive && grpc_transport_flush(transport, &reason) && !grpc_transport_is_over(transport);
     if (!alive) {
         fail_connection(call, reason);
         return;
@@ -368,6 +366,7 @@ struct grpc_client_call *grpc_client_start(struct loop *loop, struct str target,
     call->callbacks = callbacks;
     call->watch = (struct loop_watch){-1, on_event, call};
     call->transport.fd = -1;
+    call->transport.loop = loop;
     call->grpc_status = NO_STATUS;
     if (!grpc_target_resolve(&call->target, target, err) || !connect_next(call, err)) {
         free_call(call);

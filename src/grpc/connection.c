@@ -5,8 +5,6 @@
 #include "grpc/server_private.h"
 
 enum {
-    /* So that 10,000 calls at once are served on one connection. */
-    STREAM_LIMIT = 16384,
     /* How much a peer may send ahead. Large, so that requests never wait for a window; what is
      * held of them is bounded elsewhere (call.c), and what is not read yet stays in the kernel. */
     STREAM_WINDOW = 1024 * 1024,
@@ -14,7 +12,7 @@ enum {
     /* Streams that a peer may reset: all that it can have open at once, then a thousand a second
      * (a proxy under load gives up calls in bulk). One costs some microseconds; more is an
      * attack, which nghttp2 answers by ending the connection. */
-    RESET_BURST = STREAM_LIMIT,
+    RESET_BURST = 16384,
     RESETS_A_SECOND = 1000,
     /* SETTINGS that a peer may send: so many, then one a second. Each may change the windows of all its streams, so a few
      * kilobytes of them could keep the loop busy for long. Real peers send one or two in all. */
@@ -179,18 +177,17 @@ static void tell_drained(struct grpc_connection *connection)
 static bool take_turn(struct grpc_connection *connection, uint32_t events, const char **reason)
 {
     struct grpc_transport *transport = &connection->transport;
-    struct grpc_transport_scratch *scratch = connection->server->scratch;
     if ((events & EPOLLIN) != 0) {
-        if (!grpc_transport_receive(transport, scratch, reason))
+        if (!grpc_transport_receive(transport, reason))
             return false;
         if (connection->borrower != NULL)
             grpc_call_keep_request(connection->borrower);
     }
-    if (!grpc_transport_flush(transport, scratch, reason))
+    if (!grpc_transport_flush(transport, reason))
         return false;
     if (connection->has_drained && !grpc_transport_wants_write(transport)) {
         tell_drained(connection);
-        if (!grpc_transport_flush(transport, scratch, reason))
+        if (!grpc_transport_flush(transport, reason))
             return false;
     }
     if (connection->broken) {
@@ -239,7 +236,7 @@ void grpc_connection_wake(struct grpc_connection *connection)
 static void make_session(struct grpc_connection *connection)
 {
     const nghttp2_settings_entry settings[] = {
-        {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, STREAM_LIMIT},
+        {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, connection->server->limits.calls},
         {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, STREAM_WINDOW},
         {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, GRPC_HEADER_LIST_LIMIT},
         /* All calls are equal; a peer has no use for nghttp2's tree of priorities. */
@@ -259,6 +256,7 @@ void grpc_connection_open(struct grpc_server *server, int fd)
     struct grpc_connection *connection = mem_zalloc(sizeof(*connection));
     connection->server = server;
     connection->transport.fd = fd;
+    connection->transport.loop = server->loop;
     connection->watch = (struct loop_watch){fd, on_event, connection};
     /* The server speaks first: EPOLLOUT, to have its SETTINGS sent. */
     connection->events = EPOLLIN | EPOLLOUT;
@@ -321,6 +319,6 @@ void grpc_connection_hang_up(struct grpc_connection *connection)
     }
     say_goodbye(connection);
     /* To be polite; that it succeeds does not matter any more. */
-    grpc_transport_flush(&connection->transport, connection->server->scratch, &reason);
+    grpc_transport_flush(&connection->transport, &reason);
     grpc_connection_close(connection);
 }

@@ -13,7 +13,6 @@
 #include "grpc/server_private.h"
 
 enum {
-    CONNECTION_LIMIT = 1024,
     /* Connections that are accepted in one turn of the loop, so that a flood of them does not
      * stop the others. */
     ACCEPTS_A_TURN = 64,
@@ -49,7 +48,7 @@ static void refuse_connection(struct grpc_server *server, int fd)
         loop_now(server->loop) - server->refusals_logged < LOG_PAUSE)
         return;
     log_event(LOG_WARNING, "Closed gRPC connections that are too many",
-              LOG_INT("limit", CONNECTION_LIMIT), LOG_INT("closed", server->refused));
+              LOG_INT("limit", server->limits.connections), LOG_INT("closed", server->refused));
     server->refusals_logged = loop_now(server->loop);
     server->refused = 0;
 }
@@ -74,7 +73,7 @@ static bool accept_one(struct grpc_server *server)
         /* Else there are no more, or this one has gone away while it waited. */
         return errno == ECONNABORTED || errno == EINTR;
     }
-    if (server->connection_count >= CONNECTION_LIMIT) {
+    if (server->connection_count >= server->limits.connections) {
         refuse_connection(server, fd);
         return true;
     }
@@ -148,6 +147,17 @@ static void on_deadline(void *owner)
     grpc_call_abort(owner, GRPC_DEADLINE_EXCEEDED, STR("the deadline has passed"));
 }
 
+static const struct grpc_server_limits default_limits = {
+    .connections = 1024,
+    .calls = 16384, /* so that 10,000 calls at once are served on one connection */
+    .request_bytes = 16 * 1024 * 1024 /* four of the longest messages */
+};
+
+void grpc_server_set_limits(struct grpc_server *server, const struct grpc_server_limits *limits)
+{
+    server->limits = *limits;
+}
+
 struct grpc_server *grpc_server_new(struct loop *loop, int listen_fd,
                                     const struct grpc_method *methods, size_t method_count,
                                     struct error *err)
@@ -156,6 +166,7 @@ struct grpc_server *grpc_server_new(struct loop *loop, int listen_fd,
     server->loop = loop;
     server->methods = methods;
     server->method_count = method_count;
+    server->limits = default_limits;
     server->listener = (struct loop_watch){listen_fd, on_listener, server};
     server->accept_timer = (struct loop_timer){.callback = on_accept_pause_end, .ctx = server};
     server->drain_timer = (struct loop_timer){.callback = on_drain_timer, .ctx = server};
@@ -164,7 +175,6 @@ struct grpc_server *grpc_server_new(struct loop *loop, int listen_fd,
         free(server);
         return NULL;
     }
-    server->scratch = mem_alloc(sizeof(*server->scratch));
     grpc_deadlines_init(&server->deadlines, loop, on_deadline);
     grpc_connection_init_shared(server);
     return server;
@@ -181,7 +191,6 @@ void grpc_server_free(struct grpc_server *server)
     grpc_call_free_spare(server);
     nghttp2_session_callbacks_del(server->callbacks);
     nghttp2_option_del(server->option);
-    free(server->scratch);
     free(server);
 }
 

@@ -27,8 +27,8 @@
  *                             kept the call
  *     reset (PROTOCOL_ERROR)  malformed HTTP, such as a :path that does not begin with "/"
  *
- * Limits, all of them per peer but the first: 1,024 connections; 16,384 calls at once; a peer
- * that leaves 4 MiB of answers unread is not read from until it reads; one that resets streams
+ * Limits, all of them per peer but the first: 1,024 connections; 16,384 calls at once (see
+ * grpc_server_set_limits for other numbers); a peer that leaves 4 MiB of answers unread is not read from until it reads; one that resets streams
  * faster than any proxy would is disconnected. Idle connections are never closed.
  *
  * Ownership: `request` lives until the handler returns. What is given to grpc_call_send is
@@ -62,6 +62,15 @@ struct grpc_method {
 struct grpc_server *grpc_server_new(struct loop *loop, int listen_fd,
                                     const struct grpc_method *methods, size_t method_count,
                                     struct error *err);
+
+/* For listeners whose peers must not be able to take much; by default those above. For connections that are opened from
+ * then on. */
+struct grpc_server_limits {
+    size_t connections;
+    uint32_t calls;       /* at once, on one connection */
+    size_t request_bytes; /* of unfinished requests, on one connection */
+};
+void grpc_server_set_limits(struct grpc_server *server, const struct grpc_server_limits *limits);
 
 /* Stops accepting, tells all peers (GOAWAY), lets calls in flight end; then calls `done` (may be
  * NULL), from the loop, not from within this function. `done` may free the server. Calls that a

@@ -87,11 +87,11 @@ struct grpc_server {
     struct loop *loop;
     const struct grpc_method *methods;
     size_t method_count;
+    struct grpc_server_limits limits;
 
     /* Shared by all connections. */
     nghttp2_session_callbacks *callbacks;
     nghttp2_option *option;
-    struct grpc_transport_scratch *scratch;
     struct grpc_deadlines deadlines;
     struct grpc_call *free_calls; /* call objects to be used again, with their small buffers */
     size_t free_call_count;

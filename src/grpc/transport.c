@@ -14,10 +14,10 @@ enum {
     UNSENT_LIMIT = 4 * 1024 * 1024,
 };
 
-bool grpc_transport_receive(struct grpc_transport *transport,
-                            struct grpc_transport_scratch *scratch, const char **reason)
+bool grpc_transport_receive(struct grpc_transport *transport, const char **reason)
 {
-    ssize_t len = recv(transport->fd, scratch->bytes, sizeof(scratch->bytes), 0);
+    uint8_t *scratch = loop_scratch(transport->loop);
+    ssize_t len = recv(transport->fd, scratch, LOOP_SCRATCH, 0);
     if (len == 0) {
         *reason = "closed by the peer";
         return false;
@@ -27,7 +27,7 @@ bool grpc_transport_receive(struct grpc_transport *transport,
         *reason = strerror(errno);
         return later;
     }
-    ssize_t used = nghttp2_session_mem_recv(transport->session, scratch->bytes, (size_t)len);
+    ssize_t used = nghttp2_session_mem_recv(transport->session, scratch, (size_t)len);
     if (used < 0)
         *reason = nghttp2_strerror((int)used);
     return used >= 0;
@@ -87,9 +87,9 @@ void grpc_transport_compact(struct buf *b, size_t *start)
     *start = 0;
 }
 
-bool grpc_transport_flush(struct grpc_transport *transport, struct grpc_transport_scratch *scratch,
-                          const char **reason)
+bool grpc_transport_flush(struct grpc_transport *transport, const char **reason)
 {
+    uint8_t *scratch = loop_scratch(transport->loop);
     size_t used = 0, total = 0;
     if (!send_unsent(transport, reason))
         return false;
@@ -105,17 +105,17 @@ bool grpc_transport_flush(struct grpc_transport *transport, struct grpc_transpor
             break;
         /* Frames are gathered until the next does not fit. One always does: nghttp2 sends no
          * payload over 16 KiB unless it is told to. */
-        if (len > sizeof(scratch->bytes) - used) {
-            if (!send_or_hold(transport, scratch->bytes, used, reason))
+        if (len > LOOP_SCRATCH - used) {
+            if (!send_or_hold(transport, scratch, used, reason))
                 return false;
             used = 0;
         }
-        memcpy(scratch->bytes + used, frame, len);
+        memcpy(scratch + used, frame, len);
         used += len;
         total += len;
     }
     transport->paused = total >= TURN_LIMIT;
-    return send_or_hold(transport, scratch->bytes, used, reason);
+    return send_or_hold(transport, scratch, used, reason);
 }
 
 bool grpc_transport_is_blocked(const struct grpc_transport *transport)

@@ -15,27 +15,20 @@
 #include "base/mem.h"
 
 struct grpc_transport {
-    int fd; /* -1: none */
+    int fd;            /* -1: none */
+    struct loop *loop; /* whose scratch bytes are put in on their way in or out */
     nghttp2_session *session;
     struct buf unsent;   /* what the socket did not take */
     size_t unsent_start; /* bytes of it that it took meanwhile */
     bool paused;         /* the session may have more to say than is written in one turn */
 };
 
-/* Where bytes are put on their way in or out; nothing stays there, so all transports of a thread
- * share one. */
-struct grpc_transport_scratch {
-    uint8_t bytes[64 * 1024];
-};
-
 /* Receives once and feeds the session. False if the connection is over; *reason (living until the
  * next error) says why. */
-bool grpc_transport_receive(struct grpc_transport *transport,
-                            struct grpc_transport_scratch *scratch, const char **reason);
+bool grpc_transport_receive(struct grpc_transport *transport, const char **reason);
 
 /* Writes or holds what the session has to say. False as above. */
-bool grpc_transport_flush(struct grpc_transport *transport, struct grpc_transport_scratch *scratch,
-                          const char **reason);
+bool grpc_transport_flush(struct grpc_transport *transport, const char **reason);
 
 /* Whether so much is unsent that no more should be asked for. */
 bool grpc_transport_is_blocked(const struct grpc_transport *transport);

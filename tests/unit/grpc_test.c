@@ -616,7 +616,6 @@ struct peer {
     struct loop *loop;
     struct loop_watch watch;
     struct grpc_transport transport;
-    struct grpc_transport_scratch scratch;
     size_t open; /* calls that are not closed */
     bool gone;   /* the server has closed the connection */
     bool deaf;   /* does not read */
@@ -705,9 +704,8 @@ static void peer_on_event(void *ctx, uint32_t events)
 {
     struct peer *peer = ctx;
     const char *reason;
-    bool alive = (events & EPOLLIN) == 0 ||
-                 grpc_transport_receive(&peer->transport, &peer->scratch, &reason);
-    alive = alive && grpc_transport_flush(&peer->transport, &peer->scratch, &reason);
+    bool alive = (events & EPOLLIN) == 0 || grpc_transport_receive(&peer->transport, &reason);
+    alive = alive && grpc_transport_flush(&peer->transport, &reason);
     if (!alive || (events & EPOLLERR) != 0) {
         loop_remove(peer->loop, &peer->watch);
         peer->gone = true;
@@ -749,6 +747,7 @@ static struct peer *peer_new(struct world *w, uint32_t window)
     const nghttp2_settings_entry settings[] = {{NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, window}};
     nghttp2_submit_settings(peer->transport.session, 0, settings, 1);
     peer->transport.fd = connect_raw(w);
+    peer->transport.loop = w->loop;
     peer->watch = (struct loop_watch){peer->transport.fd, peer_on_event, peer};
     assert_true(loop_add(w->loop, &peer->watch, EPOLLIN | EPOLLOUT, &err));
     return peer;
