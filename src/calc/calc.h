@@ -42,7 +42,7 @@ void calc_set_in_sync(struct calc *calc);
 void calc_flush(struct calc *calc, const struct psync_sink *sink);
 
 /* The members of a set that was sent and not removed, as they are now (what the next flush would tell included); in the
- * arena, sorted. *type as in the message. False: there is no such set. */
+ * arena, in no order. *type as in the message. False: there is no such set. */
 bool calc_set_members(const struct calc *calc, struct str id, struct arena *arena, int *type,
                       struct psync_strings *members);
 

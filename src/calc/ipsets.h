@@ -51,7 +51,7 @@ void ipsets_send_updates(struct ipsets *ipsets, const struct psync_sink *sink);
 /* Sends the removal of sets without users; behind whatever used them. */
 void ipsets_send_removals(struct ipsets *ipsets, const struct psync_sink *sink);
 
-/* The members of a set that was sent, as it is now: sorted, in the arena. NULL: no such set. */
+/* NULL: no such set. */
 const struct ipset *ipsets_find(const struct ipsets *ipsets, struct str id);
 
 struct ipsets_stats {

@@ -189,11 +189,6 @@ void members_remove(struct members *members, const struct member *member)
         drop_entry(table, entry, key.len);
 }
 
-static int compare_texts(const void *a, const void *b)
-{
-    return str_cmp(*(const struct str *)a, *(const struct str *)b);
-}
-
 static struct str format(struct arena *arena, const uint64_t *words, unsigned len)
 {
     struct member member = member_of(words, len);
@@ -204,12 +199,6 @@ static struct str format(struct arena *arena, const uint64_t *words, unsigned le
     const char *protocol = member.protocol == 17 ? "udp" : member.protocol == 132 ? "sctp" : "tcp";
     return arena_printf(arena, "%s,%s:%u", ip_format_addr(&member.addr).text, protocol,
                         member.port);
-}
-
-static void sort(struct psync_strings *list)
-{
-    if (list->count > 1)
-        qsort(list->items, list->count, sizeof(*list->items), compare_texts);
 }
 
 static void format_table(const struct member_table *table, unsigned key_len, struct arena *arena,
@@ -227,7 +216,6 @@ struct psync_strings members_all(const struct members *members, struct arena *ar
     struct psync_strings list = {arena_array(arena, members->count, sizeof(*list.items)), 0};
     format_table(&members->v4, V4_KEY, arena, &list);
     format_table(&members->v6, V6_KEY, arena, &list);
-    sort(&list);
     return list;
 }
 
@@ -280,6 +268,4 @@ void members_take_changes(struct members *members, struct arena *arena, struct p
             drop_entry(table, entry, keys[i].len);
     }
     buf_free(&members->changed);
-    sort(added);
-    sort(removed);
 }

@@ -44,7 +44,7 @@ void members_add(struct members *members, const struct member *member);
 /* One source less of a member that is there. */
 void members_remove(struct members *members, const struct member *member);
 
-/* Texts in the arena, sorted bytewise. */
+/* Texts in the arena, in no order. */
 struct psync_strings members_all(const struct members *members, struct arena *arena);
 
 /* All are told from now on; later changes are listed. */

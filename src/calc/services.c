@@ -42,14 +42,19 @@ static struct service *use_service(struct services *services, struct str namespa
     return service;
 }
 
+static void free_service(struct service *service)
+{
+    list_free(&service->slices);
+    list_free(&service->sets);
+    free(service);
+}
+
 static void release_service(struct services *services, struct service *service)
 {
     if (service->slices.count + service->sets.count > 0)
         return;
     map_remove(&services->services, service->key);
-    list_free(&service->slices);
-    list_free(&service->sets);
-    free(service);
+    free_service(service);
 }
 
 /* ---- counting ---- */
@@ -165,8 +170,14 @@ void services_free(struct services *services)
 {
     size_t position = 0;
     struct map_entry *entry;
-    while ((entry = map_next(&services->slices, &position)) != NULL)
-        free_slice(services, entry->value);
+    while ((entry = map_next(&services->slices, &position)) != NULL) {
+        struct slice *slice = entry->value;
+        arena_free(&slice->arena);
+        free(slice);
+    }
+    position = 0;
+    while ((entry = map_next(&services->services, &position)) != NULL)
+        free_service(entry->value);
     map_free(&services->slices);
     map_free(&services->services);
 }

@@ -18,7 +18,7 @@
 #include "cmd/admin.h"
 #include "cmd/commands.h"
 #include "cmd/harden.h"
-#include "cmd/listen.h"
+#include "base/listen.h"
 #include "cmd/options.h"
 #include "cmd/policy_source.h"
 #include "cmd/worker.h"

@@ -1,0 +1,73 @@
+#include "policysync/chain.h"
+
+#include <stdlib.h>
+
+#include "base/mem.h"
+
+static struct chain_link *make_link(struct chain *chain, struct str message, uint64_t tag)
+{
+    struct chain_link *link = mem_zalloc(sizeof(*link) + message.len);
+    link->chain = chain;
+    link->refs = 1;
+    link->tag = tag;
+    link->len = message.len;
+    if (message.len > 0)
+        memcpy(link->bytes, message.ptr, message.len);
+    chain->bytes += message.len;
+    return link;
+}
+
+/* A link that goes lets go of the next one. */
+static void unref(struct chain_link *link)
+{
+    while (link != NULL && --link->refs == 0) {
+        struct chain_link *next = link->next;
+        link->chain->bytes -= link->len;
+        free(link);
+        link = next;
+    }
+}
+
+void chain_init(struct chain *chain)
+{
+    *chain = (struct chain){0};
+    chain->tail = make_link(chain, str_make(NULL, 0), 0);
+}
+
+void chain_free(struct chain *chain)
+{
+    unref(chain->tail);
+    *chain = (struct chain){0};
+}
+
+void chain_append(struct chain *chain, struct str message, uint64_t tag)
+{
+    struct chain_link *before = chain->tail, *link = make_link(chain, message, tag);
+    link->refs++; /* the chain's and that of the link before */
+    before->next = link;
+    chain->tail = link;
+    unref(before);
+}
+
+struct chain_link *chain_hold(struct chain *chain)
+{
+    chain->tail->refs++;
+    return chain->tail;
+}
+
+bool chain_advance(struct chain_link **position)
+{
+    struct chain_link *link = *position;
+    if (link->next == NULL)
+        return false;
+    link->next->refs++;
+    *position = link->next;
+    unref(link);
+    return true;
+}
+
+void chain_release(struct chain_link **position)
+{
+    unref(*position);
+    *position = NULL;
+}

@@ -1,0 +1,180 @@
+/* Private to feed*.c: the things of the feed, and what a reader knows of each.
+ */
+#ifndef POLICYSYNC_FEED_PRIVATE_H
+#define POLICYSYNC_FEED_PRIVATE_H
+
+#include "base/blob.h"
+#include "base/list.h"
+#include "base/map.h"
+#include "policysync/chain.h"
+#include "policysync/feed.h"
+
+/* ---- things ---- */
+
+/* An IP set, whole, as messages; shared by the readers that are being told it. */
+struct feed_snapshot {
+    struct feed *feed;
+    uint32_t refs;
+    size_t bytes;
+    struct list messages; /* struct blob: one IPSetUpdate, then IPSetDeltaUpdates */
+};
+
+/* Lives while the node has it or a reader knows of it. */
+struct feed_set {
+    struct str id;
+    bool exists;
+    uint64_t version; /* of the whole: 1 more each time it is told whole */
+    uint64_t stamp;   /* see feed->round */
+    struct chain changes;
+    struct feed_snapshot *snapshot; /* as of the end of `changes`; NULL: nobody asked yet */
+    struct list readers;            /* struct feed_set_entry */
+    char text[];
+};
+
+enum feed_item_kind { FEED_POLICY, FEED_PROFILE };
+
+/* A policy or a profile. Lives as a set does. */
+struct feed_item {
+    enum feed_item_kind kind;
+    struct str key; /* the message that removes it */
+    bool exists;
+    uint64_t version;
+    uint64_t stamp; /* see feed->round */
+    struct blob *update;
+    struct list sets;    /* struct feed_set: those that its rules name, each once */
+    struct list readers; /* struct feed_item_entry */
+    char text[];
+};
+
+/* An endpoint of the node, or one that a reader asks for. */
+struct feed_endpoint {
+    struct str key;      /* the message that removes it */
+    struct blob *update; /* NULL: it is not there */
+    uint64_t version;
+    struct list items;   /* struct feed_item: policies, then profiles, each once */
+    struct list readers; /* struct feed_reader */
+    char text[];
+};
+
+/* A service account or a namespace. */
+struct feed_label {
+    struct str key;  /* the message that removes it */
+    uint64_t serial; /* its place among all: the order in which they came */
+    struct blob *update;
+    char text[];
+};
+
+struct feed_label_place {
+    uint64_t serial;
+    struct feed_label *label; /* NULL: it was removed */
+};
+
+/* ---- what a reader knows of a thing ---- */
+
+/* Entries that wait to be looked at, first come first served. */
+struct feed_queue {
+    struct feed_entry *first, *last;
+};
+
+enum feed_entry_kind { FEED_SET_ENTRY, FEED_ITEM_ENTRY };
+
+struct feed_entry {
+    enum feed_entry_kind kind;
+    struct feed_reader *reader;
+    const void *thing;        /* its place in the map of the reader's entries */
+    uint32_t needs;           /* how many need it; 0: to be removed, if it was told */
+    struct feed_queue *queue; /* where it waits; NULL: nowhere */
+    struct feed_entry *next, *prev;
+};
+
+struct feed_set_entry {
+    struct feed_entry entry;
+    struct feed_set *set;
+    uint64_t version; /* of the set as it was, or is being, told whole; 0: not told at all */
+    struct feed_snapshot *snapshot; /* being told */
+    uint32_t told;                  /* messages of it that were */
+    struct chain_link *position;    /* the last change that was told; NULL: none, nor the whole */
+};
+
+struct feed_item_entry {
+    struct feed_entry entry;
+    struct feed_item *item;
+    uint64_t version;    /* that was told; 0: none */
+    struct list counted; /* struct feed_set: those that are needed for it */
+};
+
+struct feed_reader {
+    struct feed *feed;
+    struct feed_events events;
+    struct feed_endpoint *endpoint;
+    uint64_t endpoint_version; /* that was told; 0: none */
+    bool is_ready;             /* the owner was told that there is something to read */
+    bool is_woken;             /* it is in feed->woken */
+    bool told_in_sync, told_gone, is_behind;
+    struct list counted; /* struct feed_item: those that are needed for the endpoint */
+    struct map entries;  /* the bytes of a thing's address -> struct feed_entry */
+    struct feed_queue sets, policies, profiles, gone_items, gone_sets;
+    uint64_t cursor;             /* accounts and namespaces up to this serial were told */
+    struct chain_link *position; /* the last change to one of those that was told */
+    struct buf bytes;            /* of a message that is made on the way */
+    struct blob *held;           /* the message that was handed out */
+};
+
+struct feed {
+    struct feed_source source;
+    bool in_sync;
+    struct map sets;                      /* id -> struct feed_set */
+    struct map items;                     /* -> struct feed_item */
+    struct map endpoints;                 /* -> struct feed_endpoint */
+    struct map labels;                    /* -> struct feed_label */
+    struct feed_label_place *label_order; /* by serial */
+    size_t label_count, label_capacity, label_holes;
+    uint64_t last_serial;
+    struct chain label_changes;
+    struct list readers;   /* struct feed_reader */
+    struct list woken;     /* those that will be told at the end of the batch */
+    struct list cached;    /* struct feed_set: those with a snapshot */
+    uint64_t round;        /* what was stamped with it is in the list that is being made */
+    size_t snapshot_bytes; /* of all snapshots, the readers' old ones too */
+};
+
+/* feed_set.c */
+
+struct feed_set *feed_set_use(struct feed *feed, struct str id);
+void feed_set_update(struct feed *feed, const struct psync_ipset_update *update);
+void feed_set_delta(struct feed *feed, const struct psync_ipset_delta *delta);
+void feed_set_remove(struct feed *feed, struct str id);
+/* Frees it if nobody has it any more. */
+void feed_set_release(struct feed *feed, struct feed_set *set);
+void feed_set_free(struct feed *feed, struct feed_set *set);
+/* The whole set, with a reference more; made if it is not there. */
+struct feed_snapshot *feed_set_snapshot(struct feed *feed, struct feed_set *set);
+void feed_snapshot_unref(struct feed_snapshot *snapshot);
+void feed_set_drop_snapshot(struct feed *feed, struct feed_set *set);
+
+/* feed_labels.c: accounts and namespaces */
+
+void feed_labels_set(struct feed *feed, const struct psync_message *update);
+void feed_labels_remove(struct feed *feed, const struct psync_message *removal);
+/* The next message for a reader; false: it knows all. */
+bool feed_labels_read(struct feed_reader *reader, struct str *message);
+void feed_labels_free(struct feed *feed);
+
+/* feed_reader.c */
+
+/* Something about a thing that a reader may have has changed. */
+void feed_reader_set_changed(struct feed_set_entry *entry);
+void feed_reader_item_changed(struct feed_item_entry *entry);
+void feed_reader_endpoint_changed(struct feed_reader *reader);
+/* Its owner is told at the end of the batch. */
+void feed_reader_wake(struct feed_reader *reader);
+/* Ends its stream. */
+void feed_reader_give_up(struct feed_reader *reader);
+
+/* feed.c */
+
+struct feed_endpoint *feed_endpoint_use(struct feed *feed, const struct psync_endpoint_id *id);
+void feed_item_release(struct feed *feed, struct feed_item *item);
+void feed_endpoint_release(struct feed *feed, struct feed_endpoint *endpoint);
+
+#endif

@@ -1,0 +1,319 @@
+#include "policysync/server.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/listen.h"
+#include "base/log.h"
+#include "base/map.h"
+#include "grpc/server.h"
+#include "policysync/folder.h"
+
+enum {
+    /* Bytes that wait with one stream's connection; what is more stays in the feed, where it is shared. */
+    PENDING = 64 * 1024,
+    /* When sockets that could not be made are tried again, in milliseconds. */
+    RETRY_PAUSE = 2000,
+    /* After the last stream began, whole IP sets are kept for so long, in case that many sidecars join at once. */
+    TRIM_PAUSE = 5000,
+    METHODS = 2,
+};
+
+/* A sidecar has one connection with one call; it may open the next before the last has ended. */
+static const struct grpc_server_limits socket_limits = {
+    .connections = 16, .calls = 16, .request_bytes = 64 * 1024};
+
+#define SOCKET_NAME "socket"
+
+struct stream;
+
+/* One volume. */
+struct socket {
+    struct psync_server *server;
+    struct str name, workload; /* "NAMESPACE/POD" */
+    struct listen_socket listener;
+    int folder_fd;            /* of P/mount/NAME; -1: it does not listen */
+    struct grpc_server *grpc; /* NULL: it does not listen */
+    struct grpc_method methods[METHODS];
+    struct error problem; /* why it could not be made; said once */
+    struct arena arena;
+};
+
+/* One live Sync call. */
+struct stream {
+    struct socket *socket;
+    struct grpc_call *call;
+    struct feed_reader *reader;
+};
+
+struct psync_server {
+    struct loop *loop;
+    struct feed *feed;
+    char *prefix;
+    struct psync_folder *folder;
+    struct map sockets; /* name -> struct socket */
+    struct map streams; /* workload -> struct stream */
+    struct loop_timer retry, trim;
+    uint64_t joins;
+};
+
+/* ---- streams ---- */
+
+/* The call has ended, or is about to. */
+static void drop_stream(struct stream *stream)
+{
+    map_remove(&stream->socket->server->streams, stream->socket->workload);
+    feed_leave(stream->reader);
+    log_event(LOG_INFO, "Sidecar left", LOG_STR("workload", stream->socket->workload));
+    free(stream);
+}
+
+static void end_stream(struct stream *stream, enum grpc_code code, struct str message)
+{
+    grpc_call_finish(stream->call, code, message);
+    drop_stream(stream);
+}
+
+static void on_call_closed(void *ctx)
+{
+    drop_stream(ctx);
+}
+
+/* Sends as long as the sidecar keeps up. */
+static void pump(void *ctx)
+{
+    struct stream *stream = ctx;
+    struct str message;
+    while (grpc_call_pending(stream->call) < PENDING) {
+        switch (feed_read(stream->reader, &message)) {
+        case FEED_MESSAGE:
+            if (message.len > GRPC_MESSAGE_LIMIT) {
+                log_event(LOG_ERROR, "A message is longer than 4 MiB; the stream is ended",
+                          LOG_STR("workload", stream->socket->workload));
+                end_stream(stream, GRPC_RESOURCE_EXHAUSTED,
+                           STR("a message is longer than 4 MiB"));
+                return;
+            }
+            grpc_call_send(stream->call, message);
+            break;
+        case FEED_NOTHING:
+            return;
+        case FEED_ENDED:
+            end_stream(stream, GRPC_OK, STR(""));
+            return;
+        case FEED_BEHIND:
+            log_event(LOG_WARNING, "Sidecar does not read fast enough; its stream is ended",
+                      LOG_STR("workload", stream->socket->workload));
+            end_stream(stream, GRPC_RESOURCE_EXHAUSTED,
+                       STR("fell too far behind; call again to start anew"));
+            return;
+        }
+    }
+}
+
+static void on_sync(void *ctx, struct grpc_call *call, struct str request)
+{
+    struct socket *socket = ctx;
+    struct psync_server *server = socket->server;
+    struct stream *old = map_get(&server->streams, socket->workload);
+    (void)request; /* SyncRequest has no fields */
+    if (old != NULL)
+        end_stream(old, GRPC_UNAVAILABLE, STR("replaced by a newer stream of the same workload"));
+    struct stream *stream = mem_zalloc(sizeof(*stream));
+    const struct psync_endpoint_id id = {STR("k8s"), socket->workload, STR("eth0")};
+    const struct feed_events events = {pump, stream};
+    stream->socket = socket;
+    stream->call = call;
+    stream->reader = feed_join(server->feed, &id, &events);
+    map_set(&server->streams, socket->workload, stream);
+    server->joins++;
+    log_event(LOG_INFO, "Sidecar joined", LOG_STR("workload", socket->workload));
+    grpc_call_on_closed(call, on_call_closed, stream);
+    grpc_call_on_drained(call, pump, stream);
+    loop_arm(server->loop, &server->trim, TRIM_PAUSE);
+    pump(stream);
+}
+
+/* Nothing is made of what sidecars report, and the answer says so: `successful` is false. */
+static void on_report(void *ctx, struct grpc_call *call, struct str request)
+{
+    (void)ctx;
+    (void)request;
+    grpc_call_send(call, STR(""));
+    grpc_call_finish(call, GRPC_OK, STR(""));
+}
+
+static void on_trim(void *ctx)
+{
+    feed_trim(((struct psync_server *)ctx)->feed);
+}
+
+/* ---- sockets ---- */
+
+/* Opens P/mount/NAME, which the volume's driver has made; without one (a hand-made credentials file) it is made here. */
+static int open_volume(const struct socket *socket, struct buf *path, struct error *err)
+{
+    buf_printf(path, "%s/mount", socket->server->prefix);
+    buf_append_byte(path, '\0');
+    mkdir(path->data, 0755);
+    path->len--;
+    buf_printf(path, "/%.*s", STR_ARG(socket->name));
+    buf_append_byte(path, '\0');
+    mkdir(path->data, 0755);
+    path->len--;
+    int fd = open(path->data, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0)
+        error_set(err, "cannot open folder %s: %s", quote(buf_str(path)).text, strerror(errno));
+    return fd;
+}
+
+static bool start_grpc(struct socket *socket, struct error *err)
+{
+    struct psync_server *server = socket->server;
+    socket->methods[0] = (struct grpc_method){STR("/felix.PolicySync/Sync"), on_sync, socket};
+    socket->methods[1] = (struct grpc_method){STR("/felix.PolicySync/Report"), on_report, socket};
+    socket->grpc =
+        grpc_server_new(server->loop, socket->listener.fd, socket->methods, METHODS, err);
+    if (socket->grpc != NULL)
+        grpc_server_set_limits(socket->grpc, &socket_limits);
+    return socket->grpc != NULL;
+}
+
+static bool try_listening(struct socket *socket, struct error *err)
+{
+    CLEANUP_BUF struct buf path = {0};
+    socket->folder_fd = open_volume(socket, &path, err);
+    if (socket->folder_fd < 0)
+        return false;
+    buf_printf(&path, "/%s", SOCKET_NAME);
+    buf_append_byte(&path, '\0');
+    if (!listen_unix_at(socket->folder_fd, SOCKET_NAME, path.data, &socket->listener, err))
+        error_prefix(err, "cannot listen on %s", quote(str_from_c(path.data)).text);
+    else if (start_grpc(socket, err))
+        return true;
+    close(socket->folder_fd);
+    socket->folder_fd = -1;
+    return false;
+}
+
+static void start_listening(struct socket *socket)
+{
+    struct error err;
+    if (try_listening(socket, &err)) {
+        log_event(LOG_INFO, "Serving a workload", LOG_STR("workload", socket->workload),
+                  LOG_STR("volume", socket->name));
+        return;
+    }
+    bool is_news = strcmp(err.text, socket->problem.text) != 0;
+    socket->problem = err;
+    log_event(is_news ? LOG_ERROR : LOG_DEBUG,
+              "Cannot serve a workload; trying again every two seconds",
+              LOG_STR("workload", socket->workload), LOG_C("problem", err.text));
+    loop_arm(socket->server->loop, &socket->server->retry, RETRY_PAUSE);
+}
+
+static void on_retry(void *ctx)
+{
+    struct psync_server *server = ctx;
+    size_t position = 0;
+    struct map_entry *entry;
+    while ((entry = map_next(&server->sockets, &position)) != NULL) {
+        struct socket *socket = entry->value;
+        if (socket->grpc == NULL)
+            start_listening(socket);
+    }
+}
+
+static void close_socket(struct socket *socket)
+{
+    if (socket->grpc != NULL) {
+        listen_remove_at(socket->folder_fd, SOCKET_NAME, &socket->listener);
+        close(socket->folder_fd);
+        grpc_server_free(socket->grpc); /* ends its streams */
+    }
+    arena_free(&socket->arena);
+    free(socket);
+}
+
+/* ---- volumes ---- */
+
+static void on_volume(void *ctx, struct str name, const struct credentials *credentials)
+{
+    struct psync_server *server = ctx;
+    struct socket *socket = mem_zalloc(sizeof(*socket));
+    socket->server = server;
+    socket->folder_fd = -1;
+    socket->name = arena_copy(&socket->arena, name);
+    socket->workload = arena_printf(&socket->arena, "%.*s/%.*s", STR_ARG(credentials->namespace),
+                                    STR_ARG(credentials->workload));
+    map_set(&server->sockets, socket->name, socket);
+    start_listening(socket);
+}
+
+static void on_volume_gone(void *ctx, struct str name)
+{
+    struct psync_server *server = ctx;
+    struct socket *socket = map_remove(&server->sockets, name);
+    if (socket == NULL)
+        return;
+    log_event(LOG_INFO, "A workload's volume is gone", LOG_STR("workload", socket->workload),
+              LOG_STR("volume", socket->name));
+    close_socket(socket);
+}
+
+/* ---- the server ---- */
+
+struct psync_server *psync_server_new(struct loop *loop, struct feed *feed, const char *prefix,
+                                      struct error *err)
+{
+    struct psync_server *server = mem_zalloc(sizeof(*server));
+    const struct psync_folder_events events = {on_volume, on_volume_gone, server};
+    CLEANUP_BUF struct buf path = {0};
+    server->loop = loop;
+    server->feed = feed;
+    server->prefix = mem_strndup(str_from_c(prefix));
+    server->retry = (struct loop_timer){.callback = on_retry, .ctx = server};
+    server->trim = (struct loop_timer){.callback = on_trim, .ctx = server};
+    buf_printf(&path, "%s/creds", prefix);
+    buf_append_byte(&path, '\0');
+    server->folder = psync_folder_open(loop, path.data, &events, err);
+    if (server->folder != NULL)
+        return server;
+    psync_server_free(server);
+    return NULL;
+}
+
+void psync_server_free(struct psync_server *server)
+{
+    size_t position = 0;
+    struct map_entry *entry;
+    if (server == NULL)
+        return;
+    psync_folder_close(server->folder);
+    loop_disarm(server->loop, &server->retry);
+    while ((entry = map_next(&server->sockets, &position)) != NULL)
+        close_socket(entry->value);
+    loop_disarm(server->loop, &server->trim);
+    map_free(&server->sockets);
+    map_free(&server->streams);
+    free(server->prefix);
+    free(server);
+}
+
+struct psync_server_stats psync_server_stats(const struct psync_server *server)
+{
+    struct psync_server_stats stats = {.streams = server->streams.count, .joins = server->joins};
+    size_t position = 0;
+    struct map_entry *entry;
+    while ((entry = map_next(&server->sockets, &position)) != NULL) {
+        const struct socket *socket = entry->value;
+        stats.sockets += socket->grpc != NULL;
+        stats.waiting += socket->grpc == NULL;
+        if (socket->grpc != NULL)
+            stats.connections += grpc_server_stats(socket->grpc).connections;
+    }
+    return stats;
+}
