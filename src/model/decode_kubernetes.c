@@ -49,7 +49,7 @@ static void append_values(struct decoder *d, const struct field *f, struct buf *
     for (size_t i = 0; i < count; i++) {
         struct field item = field_item(f, i);
         struct str value;
-        if (!field_string(d, &item, &value))
+        if (!field_text(d, &item, &value))
             continue;
         if (!label_value_is_valid(value))
             decode_error(d, &item, "%s is not a label value", quote(value).text);
@@ -66,7 +66,7 @@ static void append_expression(struct decoder *d, const struct field *f, struct b
     struct field values = field_get(f, STR("values"));
     struct str key;
     size_t op;
-    if (!field_require(d, &key_field) || !field_string(d, &key_field, &key) ||
+    if (!field_require(d, &key_field) || !field_text(d, &key_field, &key) ||
         !field_require(d, &operator_field) ||
         !field_enum(d, &operator_field, FIELD_NAMES(operators), &op))
         return;
@@ -135,7 +135,7 @@ static void read_block(struct decoder *d, const struct field *f, struct model_en
     struct field except = field_get(f, STR("except"));
     struct ip_net net;
     struct str text;
-    if (!field_require(d, &cidr) || !field_string(d, &cidr, &text))
+    if (!field_require(d, &cidr) || !field_text(d, &cidr, &text))
         return;
     if (!ip_parse_net(text, &net)) {
         decode_error(d, &cidr, "%s is not a CIDR (expected like 10.0.0.0/8 or 2001:db8::/32)",

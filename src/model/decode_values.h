@@ -10,6 +10,9 @@ bool name_is_label(struct str name);
 /* Such labels, of any length, joined by dots; at most 253 bytes. */
 bool name_is_subdomain(struct str name);
 
+/* Nothing but ASCII letters, digits and `marks`; at least one. */
+bool name_is_of(struct str name, const char *marks);
+
 /* [PREFIX/]NAME, and what may stand as its value. */
 bool label_key_is_valid(struct str key);
 bool label_value_is_valid(struct str value);
@@ -26,6 +29,12 @@ void labels_sort(struct model_labels *labels);
 
 /* A map from annotation keys to any text. */
 void value_annotations(struct decoder *d, const struct field *f, struct model_labels *out);
+
+/* What upstream asks of a resource's annotations; nothing is kept. */
+void value_check_annotations(struct decoder *d, const struct field *f);
+
+/* A point in time (RFC 3339) as seconds since 1970; the error says what was expected. */
+bool value_time(struct decoder *d, const struct field *f, int64_t *seconds);
 
 /* Strings that are subdomains. */
 struct model_strings value_names(struct decoder *d, const struct field *f);
