@@ -162,7 +162,7 @@ static void read_labels(struct decoder *d, const struct field *metadata,
     const struct doc_node *more = doc_get(stored, STR("labels"));
     size_t count = more != NULL && more->type == DOC_MAP ? more->count : 0;
     struct field labels = field_get(metadata, STR("labels"));
-    value_labels(d, &labels, count, &r->labels);
+    value_labels(d, &labels, &r->arena, count, &r->labels);
     for (size_t i = 0; i < count; i++) {
         if (more->items[i]->type == DOC_STRING && label_key_is_valid(more->keys[i]) &&
             label_value_is_valid(more->items[i]->text))

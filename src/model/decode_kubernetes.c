@@ -34,7 +34,7 @@ static void append_term(struct buf *out)
 static void append_labels(struct decoder *d, const struct field *f, struct buf *out)
 {
     struct model_labels labels;
-    value_labels(d, f, 0, &labels);
+    value_labels(d, f, d->messages, 0, &labels);
     for (size_t i = 0; i < labels.count; i++) {
         append_term(out);
         buf_printf(out, "%.*s == '%.*s'", STR_ARG(labels.items[i].key),
@@ -232,17 +232,18 @@ static int compare_ports(const void *a, const void *b)
 static void merge_ports(struct decoder *d, struct model_ports *ports)
 {
     size_t named = 0, numbers = 0, count = 0;
-    struct model_port *out = arena_array(&d->resource->arena, ports->count, sizeof(*out));
     for (size_t i = 0; i < ports->count; i++) {
         const struct model_port *port = &ports->items[i];
-        if (port->name.len > 0)
-            out[named++] = *port;
-        else
-            numbers += (size_t)port->last - port->first + 1;
+        named += port->name.len > 0;
+        numbers += port->name.len > 0 ? 0 : (size_t)port->last - port->first + 1;
     }
     if (numbers <= 1)
         return;
-    count = named;
+    struct model_port *out = arena_array(&d->resource->arena, ports->count, sizeof(*out));
+    for (size_t i = 0; i < ports->count; i++) {
+        if (ports->items[i].name.len > 0)
+            out[count++] = ports->items[i];
+    }
     for (size_t i = 0; i < ports->count; i++) {
         if (ports->items[i].name.len == 0)
             out[count++] = ports->items[i];
@@ -294,10 +295,10 @@ static void convert_rule(struct decoder *d, const struct field *f, bool egress,
         struct field item = field_item(&ports, i);
         read_port(d, &item, lists, port_count);
     }
-    /* No peers: anyone, which an empty entity says. */
+    /* No peers: anyone, which an empty entity says. They are copied into the rules. */
     size_t peer_count = field_list(d, &peers_field);
     struct model_entity *peers =
-        arena_array(&d->resource->arena, peer_count > 0 ? peer_count : 1, sizeof(*peers));
+        arena_array(d->messages, peer_count > 0 ? peer_count : 1, sizeof(*peers));
     for (size_t i = 0; i < peer_count; i++) {
         struct field item = field_item(&peers_field, i);
         read_peer(d, &item, &peers[i]);

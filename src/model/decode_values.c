@@ -146,31 +146,32 @@ static void check_annotation(struct decoder *d, const struct field *f,
 
 typedef void pair_check(struct decoder *d, const struct field *f, const struct model_label *pair);
 
-static void read_pairs(struct decoder *d, const struct field *f, size_t room, pair_check *check,
-                       struct model_labels *out)
+static void read_pairs(struct decoder *d, const struct field *f, struct arena *arena, size_t room,
+                       pair_check *check, struct model_labels *out)
 {
-    struct arena *arena = &d->resource->arena;
     size_t count = field_map(d, f) ? f->node->count : 0;
     *out = (struct model_labels){arena_array(arena, count + room, sizeof(*out->items)), 0};
     for (size_t i = 0; i < count; i++) {
         struct field member = field_member(f, i);
-        struct model_label pair = {.key = arena_copy(arena, member.name)};
-        if (!field_require(d, &member) || !field_string(d, &member, &pair.value))
+        struct str value;
+        if (!field_require(d, &member) || !field_text(d, &member, &value))
             continue;
+        struct model_label pair = {arena_copy(arena, member.name), arena_copy(arena, value)};
         check(d, &member, &pair);
         out->items[out->count++] = pair;
     }
     labels_sort(out);
 }
 
-void value_labels(struct decoder *d, const struct field *f, size_t room, struct model_labels *out)
+void value_labels(struct decoder *d, const struct field *f, struct arena *arena, size_t room,
+                  struct model_labels *out)
 {
-    read_pairs(d, f, room, check_label, out);
+    read_pairs(d, f, arena, room, check_label, out);
 }
 
 void value_annotations(struct decoder *d, const struct field *f, struct model_labels *out)
 {
-    read_pairs(d, f, 0, check_annotation, out);
+    read_pairs(d, f, &d->resource->arena, 0, check_annotation, out);
 }
 
 void value_check_annotations(struct decoder *d, const struct field *f)

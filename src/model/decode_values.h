@@ -20,9 +20,10 @@ bool label_value_is_valid(struct str value);
 /* The error says what kind of name was expected. *name is set even if the name is bad. */
 bool value_subdomain(struct decoder *d, const struct field *f, struct str *name);
 
-/* A map from label keys to label values. Bad ones are errors; those that are strings are kept. `room` places more are
- * allocated behind the end, for labels_put. */
-void value_labels(struct decoder *d, const struct field *f, size_t room, struct model_labels *out);
+/* A map from label keys to label values, copied into `arena`. Bad ones are errors; those that are strings are kept. `room`
+ * places more are allocated behind the end, for labels_put. */
+void value_labels(struct decoder *d, const struct field *f, struct arena *arena, size_t room,
+                  struct model_labels *out);
 /* Sets a label, in an array with room for it. The order is only right again after labels_sort. */
 void labels_put(struct model_labels *labels, struct str key, struct str value);
 void labels_sort(struct model_labels *labels);
