@@ -81,37 +81,59 @@ void buf_free(struct buf *b)
     *b = (struct buf){0};
 }
 
-/* Small chunks first, so that an arena of a few strings stays small; what is larger than a chunk gets
- * one of its own. */
-enum { ARENA_FIRST = 1024, ARENA_LARGEST = 64 * 1024 };
+/* Small chunks first, so that an arena of a few strings stays small; then each adds half of what there is, so that at most a
+ * third lies idle. */
+enum { ARENA_FIRST = 256, ARENA_LARGEST = 64 * 1024 };
 
 struct arena_chunk {
     struct arena_chunk *next;
     size_t size; /* bytes of data */
     size_t used;
+    size_t total; /* bytes of data of this chunk and of all that are older */
     _Alignas(max_align_t) char data[];
 };
 
+static struct arena_chunk *new_chunk(size_t size, size_t total, struct arena_chunk *next)
+{
+    struct arena_chunk *chunk =
+        size <= SIZE_MAX - sizeof(*chunk) ? mem_alloc(sizeof(*chunk) + size) : check(NULL);
+    *chunk = (struct arena_chunk){.next = next, .size = size, .total = total + size};
+    return chunk;
+}
+
+/* A chunk with room for `size` more bytes, that begin at chunk->used. What is larger than a new chunk would be gets one of
+ * its own behind the newest, which goes on being filled. */
+static struct arena_chunk *add_chunk(struct arena *a, size_t size)
+{
+    struct arena_chunk *newest = a->chunks;
+    size_t total = newest != NULL ? newest->total : 0, wanted = total / 2;
+    if (wanted < ARENA_FIRST)
+        wanted = ARENA_FIRST;
+    if (wanted > ARENA_LARGEST)
+        wanted = ARENA_LARGEST;
+    if (newest == NULL || size <= wanted)
+        return a->chunks = new_chunk(size > wanted ? size : wanted, total, newest);
+    newest->total += size;
+    newest->next = new_chunk(size, total - newest->size, newest->next);
+    return newest->next;
+}
+
+/* `align`: a power of two. */
+static void *alloc(struct arena *a, size_t size, size_t align)
+{
+    struct arena_chunk *chunk = a->chunks;
+    size_t start = chunk != NULL ? (chunk->used + align - 1) & ~(align - 1) : 0;
+    if (chunk == NULL || start > chunk->size || chunk->size - start < size) {
+        chunk = add_chunk(a, size);
+        start = 0;
+    }
+    chunk->used = start + size;
+    return memset(chunk->data + start, 0, size);
+}
+
 void *arena_alloc(struct arena *a, size_t size)
 {
-    const size_t align = _Alignof(max_align_t);
-    if (size > SIZE_MAX - align)
-        check(NULL);
-    size = (size + align - 1) / align * align;
-    struct arena_chunk *chunk = a->chunks;
-    if (chunk == NULL || chunk->size - chunk->used < size) {
-        size_t wanted = chunk != NULL ? chunk->size * 2 : ARENA_FIRST;
-        if (wanted > ARENA_LARGEST)
-            wanted = ARENA_LARGEST;
-        if (wanted < size)
-            wanted = size;
-        chunk = mem_alloc(sizeof(*chunk) + wanted);
-        *chunk = (struct arena_chunk){.next = a->chunks, .size = wanted};
-        a->chunks = chunk;
-    }
-    void *place = chunk->data + chunk->used;
-    chunk->used += size;
-    return memset(place, 0, size);
+    return alloc(a, size, _Alignof(max_align_t));
 }
 
 void *arena_array(struct arena *a, size_t count, size_t size)
@@ -124,7 +146,7 @@ void *arena_array(struct arena *a, size_t count, size_t size)
 
 struct str arena_copy(struct arena *a, struct str s)
 {
-    char *place = arena_alloc(a, s.len + 1);
+    char *place = alloc(a, s.len + 1, 1);
     if (s.len > 0)
         memcpy(place, s.ptr, s.len);
     return str_make(place, s.len);
@@ -137,7 +159,7 @@ struct str arena_printf(struct arena *a, const char *format, ...)
     va_copy(again, args);
     int len = vsnprintf(NULL, 0, format, args);
     size_t size = len > 0 ? (size_t)len : 0;
-    char *place = arena_alloc(a, size + 1);
+    char *place = alloc(a, size + 1, 1);
     vsnprintf(place, size + 1, format, again);
     va_end(again);
     va_end(args);

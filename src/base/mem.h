@@ -90,7 +90,8 @@ struct arena {
 void *arena_alloc(struct arena *a, size_t size);
 /* count * size, checked. */
 void *arena_array(struct arena *a, size_t count, size_t size);
-/* A copy of the bytes of s, with a NUL behind them that does not count. */
+/* A copy of the bytes of s, with a NUL behind them that does not count. Strings lie close together: only what arena_alloc
+ * and arena_array return is aligned. */
 struct str arena_copy(struct arena *a, struct str s);
 struct str arena_printf(struct arena *a, const char *format, ...)
     __attribute__((format(printf, 2, 3), nonnull(2)));

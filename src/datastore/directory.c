@@ -43,9 +43,14 @@ static enum wrong_version meaning_of_wrong(enum model_kind kind)
     switch (kind) {
     case MODEL_NAMESPACE:
     case MODEL_SERVICE_ACCOUNT:
+    case MODEL_SERVICE:
+    case MODEL_NODE:
+    case MODEL_FELIX_CONFIGURATION:
+    case MODEL_CLUSTER_INFORMATION:
         return NOT_USED;
     case MODEL_POD:
     case MODEL_WORKLOAD_ENDPOINT:
+    case MODEL_HOST_ENDPOINT:
     case MODEL_TIER:
         return REFUSES_IF_NEW;
     default:

@@ -7,9 +7,11 @@
  * What is bad is reported by file, line and field, and harms nothing else:
  *   - a file that cannot be read, and a document that is no YAML or JSON: what the file said before stays in force (at the
  *     start there is no before: nobody knows what it would have said);
- *   - a policy, profile or network set that is wrong is passed on as broken, and refuses (closed);
- *   - a Tier, Pod or WorkloadEndpoint: its last good version stays in force; if it has none, it is passed on as broken;
- *   - a Namespace or ServiceAccount: its last good version stays in force, if it has one.
+ *   - a policy, profile, network set or EndpointSlice that is wrong is passed on as broken, and refuses (closed);
+ *   - a Tier, Pod, WorkloadEndpoint or HostEndpoint: its last good version stays in force; if it has none, it is passed on as
+ *     broken;
+ *   - a Namespace, ServiceAccount, Service, Node, FelixConfiguration or ClusterInformation: its last good version stays in
+ *     force, if it has one.
  * The folder removed or renamed away: all stays in force; it is picked up again when it comes back.
  *
  * A resource in two files: the later change counts; when it leaves one file the other's takes its place.

@@ -19,6 +19,7 @@ static const struct kind {
 } kinds[] = {
 #define V1         STR_INIT("v1")
 #define NETWORKING STR_INIT("networking.k8s.io/v1")
+#define DISCOVERY  STR_INIT("discovery.k8s.io/v1")
 #define CALICO     STR_INIT("projectcalico.org/v3")
     {V1, STR_INIT("Namespace"), MODEL_NAMESPACE, LOOSE, NULL},
     {V1, STR_INIT("ServiceAccount"), MODEL_SERVICE_ACCOUNT, LOOSE, NULL},
@@ -38,27 +39,24 @@ static const struct kind {
     {CALICO, STR_INIT("Profile"), MODEL_PROFILE, STRICT, decode_profile},
     {CALICO, STR_INIT("WorkloadEndpoint"), MODEL_WORKLOAD_ENDPOINT, STRICT,
      decode_workload_endpoint},
+    {CALICO, STR_INIT("HostEndpoint"), MODEL_HOST_ENDPOINT, STRICT, decode_host_endpoint},
+    {V1, STR_INIT("Service"), MODEL_SERVICE, LOOSE, NULL},
+    {DISCOVERY, STR_INIT("EndpointSlice"), MODEL_ENDPOINT_SLICE, LOOSE, decode_endpoint_slice},
+    {V1, STR_INIT("Node"), MODEL_NODE, LOOSE, NULL},
+    {CALICO, STR_INIT("FelixConfiguration"), MODEL_FELIX_CONFIGURATION, STRICT,
+     decode_felix_configuration},
+    {CALICO, STR_INIT("ClusterInformation"), MODEL_CLUSTER_INFORMATION, STRICT,
+     decode_cluster_information},
 };
 enum { KIND_COUNT = sizeof(kinds) / sizeof(kinds[0]) };
 
 /* Kinds that may well stand in a directory or a cluster's dump, but of which nothing is taken. At most 32. */
 static const struct str unused_kinds[] = {
-    STR_INIT("Service"),
-    STR_INIT("EndpointSlice"),
-    STR_INIT("Endpoints"),
-    STR_INIT("Node"),
-    STR_INIT("FelixConfiguration"),
-    STR_INIT("HostEndpoint"),
-    STR_INIT("ClusterInformation"),
-    STR_INIT("ConfigMap"),
-    STR_INIT("Deployment"),
-    STR_INIT("DaemonSet"),
-    STR_INIT("StatefulSet"),
-    STR_INIT("ReplicaSet"),
-    STR_INIT("IPPool"),
-    STR_INIT("BGPConfiguration"),
-    STR_INIT("BGPPeer"),
-    STR_INIT("KubeControllersConfiguration"),
+    STR_INIT("Endpoints"),   STR_INIT("ConfigMap"),
+    STR_INIT("Deployment"),  STR_INIT("DaemonSet"),
+    STR_INIT("StatefulSet"), STR_INIT("ReplicaSet"),
+    STR_INIT("IPPool"),      STR_INIT("BGPConfiguration"),
+    STR_INIT("BGPPeer"),     STR_INIT("KubeControllersConfiguration"),
 };
 
 static const struct str top_fields[] = {STR_INIT("apiVersion"), STR_INIT("kind"),
@@ -164,7 +162,7 @@ static void read_labels(struct decoder *d, const struct field *metadata,
     const struct doc_node *more = doc_get(stored, STR("labels"));
     size_t count = more != NULL && more->type == DOC_MAP ? more->count : 0;
     struct field labels = field_get(metadata, STR("labels"));
-    value_labels(d, &labels, count, &r->labels);
+    value_labels(d, &labels, &r->arena, count, &r->labels);
     for (size_t i = 0; i < count; i++) {
         if (more->items[i]->type == DOC_STRING && label_key_is_valid(more->keys[i]) &&
             label_value_is_valid(more->items[i]->text))
@@ -252,6 +250,8 @@ static void decode_resource(struct decoder *d, const struct field *root, const s
     if (kind->strictness == STRICT) {
         field_map_of(d, root, FIELD_NAMES(top_fields));
         field_map_of(d, &metadata, FIELD_NAMES(metadata_fields));
+        struct field annotations = field_get(&metadata, STR("annotations"));
+        value_check_annotations(d, &annotations);
     }
     read_labels(d, &metadata, stored);
     if (kind->decode != NULL)

@@ -1,7 +1,7 @@
 /* From a document to resources, strictly, with every problem named by line and field.
  *
- * Accepted: the kinds of enum model_kind in their API versions (v1, networking.k8s.io/v1, projectcalico.org/v3,
- * crd.projectcalico.org/v1) and lists of them (`kind: List`, `kind: PodList`, …).
+ * Accepted: the kinds of enum model_kind in their API versions (v1, networking.k8s.io/v1, discovery.k8s.io/v1,
+ * projectcalico.org/v3, crd.projectcalico.org/v1) and lists of them (`kind: List`, `kind: PodList`, …).
  *
  * Problems:
  *   - errors make the resource `broken` (if its kind and name could be read; else nothing comes of it);

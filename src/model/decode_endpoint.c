@@ -1,5 +1,6 @@
-/* Endpoints: Kubernetes' Pods, and Calico's WorkloadEndpoints for workloads that are none. */
-#include "base/sha1.h"
+/* Calico's endpoints: WorkloadEndpoints, for workloads that are no pods, and HostEndpoints, a host's own interfaces. */
+#include <ctype.h>
+
 #include "model/decode_kinds.h"
 #include "model/decode_values.h"
 
@@ -11,8 +12,14 @@ static const struct str endpoint_fields[] = {
     STR_INIT("mac"),          STR_INIT("interfaceName"), STR_INIT("allowSpoofedSourcePrefixes"),
     STR_INIT("ports"),        STR_INIT("qosControls"),
 };
+static const struct str host_fields[] = {STR_INIT("node"), STR_INIT("interfaceName"),
+                                         STR_INIT("expectedIPs"), STR_INIT("profiles"),
+                                         STR_INIT("ports")};
+/* Those of a host's ports come first. */
 static const struct str port_fields[] = {STR_INIT("name"), STR_INIT("protocol"), STR_INIT("port"),
                                          STR_INIT("hostPort"), STR_INIT("hostIP")};
+enum { HOST_PORT_FIELDS = 3 };
+static const struct str nat_fields[] = {STR_INIT("internalIP"), STR_INIT("externalIP")};
 
 #define LABEL_NAMESPACE    STR("projectcalico.org/namespace")
 #define LABEL_ORCHESTRATOR STR("projectcalico.org/orchestrator")
@@ -20,11 +27,10 @@ static const struct str port_fields[] = {STR_INIT("name"), STR_INIT("protocol"),
 
 enum { ADDED_LABELS = 3 };
 
-/* The resource's own labels, without those that only profiles may give, and with the reserved ones set. */
-static void set_labels(struct model_resource *r)
+/* The resource's own labels, without those that only profiles may give. There is room for those that are added. */
+static void copy_labels(struct model_resource *r)
 {
-    struct model_endpoint *endpoint = &r->endpoint;
-    struct model_labels *out = &endpoint->labels;
+    struct model_labels *out = &r->endpoint.labels;
     out->items = arena_array(&r->arena, r->labels.count + ADDED_LABELS, sizeof(*out->items));
     for (size_t i = 0; i < r->labels.count; i++) {
         struct str key = r->labels.items[i].key;
@@ -33,6 +39,13 @@ static void set_labels(struct model_resource *r)
         if (!forged && !str_starts_with(key, STR("pcns.")) && !str_starts_with(key, STR("pcsa.")))
             out->items[out->count++] = r->labels.items[i];
     }
+}
+
+void endpoint_set_labels(struct model_resource *r)
+{
+    struct model_endpoint *endpoint = &r->endpoint;
+    struct model_labels *out = &endpoint->labels;
+    copy_labels(r);
     labels_put(out, LABEL_NAMESPACE, r->key.namespace);
     labels_put(out, LABEL_ORCHESTRATOR, endpoint->orchestrator);
     if (endpoint->account.len > 0)
@@ -40,244 +53,68 @@ static void set_labels(struct model_resource *r)
     labels_sort(out);
 }
 
-static void add_port(struct model_endpoint *endpoint, struct str name, uint8_t protocol,
-                     int64_t port)
+void endpoint_add_port(struct model_endpoint *endpoint, struct str name, uint8_t protocol,
+                       int64_t port)
 {
     endpoint->ports[endpoint->port_count++] =
         (struct model_endpoint_port){name, protocol, (uint16_t)port};
 }
 
-/* --- Pods --- */
-
-/* The named ports of one container. */
-static void read_container(struct decoder *d, const struct field *container)
-{
-    struct field ports = field_get(container, STR("ports"));
-    size_t count = field_list(d, &ports);
-    for (size_t i = 0; i < count; i++) {
-        struct field f = field_item(&ports, i);
-        struct field name_field = field_get(&f, STR("name"));
-        struct field number_field = field_get(&f, STR("containerPort"));
-        struct field protocol_field = field_get(&f, STR("protocol"));
-        struct model_protocol protocol = {true, STR("tcp"), 6};
-        struct str name;
-        int64_t number;
-        if (!field_string(d, &name_field, &name) || name.len == 0)
-            continue;
-        if (field_is_set(&protocol_field) && !value_port_protocol(d, &protocol_field, &protocol))
-            continue;
-        if (field_require(d, &number_field) && field_int(d, &number_field, 1, 65535, &number))
-            add_port(&d->resource->endpoint, name, protocol.number, number);
-    }
-}
-
-static size_t count_ports(const struct field *containers)
-{
-    size_t total = 0;
-    for (size_t i = 0; i < containers->node->count; i++) {
-        const struct doc_node *ports = doc_get(containers->node->items[i], STR("ports"));
-        total += ports != NULL ? ports->count : 0;
-    }
-    return total;
-}
-
-static void read_containers(struct decoder *d, const struct field *spec)
-{
-    struct field lists[] = {field_get(spec, STR("containers")),
-                            field_get(spec, STR("initContainers"))};
-    struct model_endpoint *endpoint = &d->resource->endpoint;
-    size_t room = 0;
-    for (size_t i = 0; i < 2; i++)
-        room += field_list(d, &lists[i]) > 0 ? count_ports(&lists[i]) : 0;
-    endpoint->ports = arena_array(&d->resource->arena, room, sizeof(*endpoint->ports));
-    for (size_t i = 0; i < 2; i++) {
-        size_t count = field_is_set(&lists[i]) ? lists[i].node->count : 0;
-        for (size_t j = 0; j < count && lists[i].node->type == DOC_LIST; j++) {
-            struct field container = field_item(&lists[i], j);
-            read_container(d, &container);
-        }
-    }
-}
-
-/* Addresses in the making. `bad`: one could not be read, by which the pod is no endpoint. */
-struct addresses {
-    struct ip_net *items;
-    size_t count, capacity;
-    bool bad;
-};
-
-static void add_address(struct decoder *d, const struct field *f, struct str text,
-                        struct addresses *out)
-{
-    struct ip_net net;
-    if (!ip_parse_net_or_addr(text, &net) || net.length != ip_bits(net.addr.family)) {
-        decode_error(d, f, "%s is not an IP address", quote(text).text);
-        out->bad = true;
-        return;
-    }
-    MEM_GROW(out->items, out->count, out->capacity);
-    out->items[out->count++] = net;
-}
-
-/* A string that is there and not empty. */
-static bool get_text(struct decoder *d, const struct field *map, struct str key, struct field *f,
-                     struct str *text)
-{
-    *f = field_get(map, key);
-    return field_string(d, f, text) && text->len > 0;
-}
-
-static void read_status_addresses(struct decoder *d, const struct field *status,
-                                  struct addresses *out)
-{
-    struct field list = field_get(status, STR("podIPs"));
-    struct field f;
-    struct str text;
-    size_t count = field_list(d, &list);
-    for (size_t i = 0; i < count; i++) {
-        struct field item = field_item(&list, i);
-        f = field_get(&item, STR("ip"));
-        if (!field_require(d, &f) || !field_string(d, &f, &text))
-            out->bad = true;
-        else
-            add_address(d, &f, text, out);
-    }
-    if (count == 0 && get_text(d, status, STR("podIP"), &f, &text))
-        add_address(d, &f, text, out);
-}
-
-static void read_annotation_addresses(struct decoder *d, const struct field *annotations,
-                                      struct addresses *out)
-{
-    static const struct str keys[] = {STR_INIT("cni.projectcalico.org/podIPs"),
-                                      STR_INIT("cni.projectcalico.org/podIP"),
-                                      STR_INIT("vpc.amazonaws.com/pod-ips")};
-    for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
-        struct field f;
-        struct str text, part;
-        bool more;
-        if (!get_text(d, annotations, keys[i], &f, &text))
-            continue;
-        do {
-            more = str_cut(text, ',', &part, &text);
-            add_address(d, &f, part, out);
-        } while (more);
-        return;
-    }
-}
-
-static bool is_empty_text(const struct field *map, struct str key)
-{
-    struct field f = field_get(map, key);
-    return field_is_set(&f) && f.node->type == DOC_STRING && f.node->text.len == 0;
-}
-
-/* Whether the pod has given its addresses back. A pod that is being deleted says so by the annotation of its network
- * plug-in, emptied. */
-static bool is_finished(struct decoder *d, const struct field *metadata,
-                        const struct field *annotations, const struct field *status)
-{
-    struct field deleted = field_get(metadata, STR("deletionTimestamp"));
-    struct field phase_field = field_get(status, STR("phase"));
-    struct str phase = {NULL, 0};
-    field_string(d, &phase_field, &phase);
-    if (str_eq(phase, STR("Succeeded")) || str_eq(phase, STR("Failed")))
-        return true;
-    return field_is_set(&deleted) &&
-           (is_empty_text(annotations, STR("cni.projectcalico.org/podIP")) ||
-            is_empty_text(annotations, STR("vpc.amazonaws.com/pod-ips")));
-}
-
-static void set_pod_profiles(struct model_resource *r)
-{
-    struct model_strings *profiles = &r->endpoint.profiles;
-    struct str namespace = r->key.namespace, account = r->endpoint.account;
-    profiles->items = arena_array(&r->arena, 2, sizeof(*profiles->items));
-    profiles->items[profiles->count++] = arena_printf(&r->arena, "kns.%.*s", STR_ARG(namespace));
-    if (account.len > 0)
-        profiles->items[profiles->count++] =
-            arena_printf(&r->arena, "ksa.%.*s.%.*s", STR_ARG(namespace), STR_ARG(account));
-}
-
-static struct str workload_id(struct model_resource *r, struct str name)
+struct str endpoint_workload_id(struct model_resource *r, struct str name)
 {
     return arena_printf(&r->arena, "%.*s/%.*s", STR_ARG(r->key.namespace), STR_ARG(name));
 }
 
-/* "cali" and the beginning of a hash of "NAMESPACE.POD": what Calico's CNI plugin calls a pod's interface on the node. */
-static struct str pod_interface(struct model_resource *r)
+/* --- what both kinds have --- */
+
+static void read_interface(struct decoder *d, const struct field *spec)
 {
-    uint8_t digest[20];
-    struct str name =
-        arena_printf(&r->arena, "%.*s.%.*s", STR_ARG(r->key.namespace), STR_ARG(r->key.name));
-    sha1(name, digest);
-    return arena_printf(&r->arena, "cali%02x%02x%02x%02x%02x%x", digest[0], digest[1], digest[2],
-                        digest[3], digest[4], digest[5] >> 4);
+    struct str *name = &d->resource->endpoint.interface;
+    struct field f = field_get(spec, STR("interfaceName"));
+    /* To upstream an empty string is the same as none. */
+    if (!field_string(d, &f, name) || name->len == 0 || str_eq(*name, STR("*")))
+        return;
+    if (name->len > 15 || !name_is_of(*name, "_.-"))
+        decode_error(d, &f,
+                     "%s is not the name of an interface (at most 15 letters, digits, _, . and -)",
+                     quote(*name).text);
 }
 
-void decode_pod(struct decoder *d, const struct field *root)
+static void read_profiles(struct decoder *d, const struct field *spec)
 {
-    struct model_resource *r = d->resource;
-    struct model_endpoint *endpoint = &r->endpoint;
-    struct field metadata = field_get(root, STR("metadata"));
-    struct field annotations = field_get(&metadata, STR("annotations"));
-    struct field spec = field_get(root, STR("spec"));
-    struct field status = field_get(root, STR("status"));
-    struct field node = field_get(&spec, STR("nodeName"));
-    struct field account = field_get(&spec, STR("serviceAccountName"));
-    struct field host_network = field_get(&spec, STR("hostNetwork"));
-    struct field prefixes =
-        field_get(&annotations, STR("cni.projectcalico.org/allowedSourcePrefixes"));
-    bool on_host = false;
-    struct addresses addresses = {0};
-
-    field_map(d, &annotations);
-    if (field_require(d, &spec))
-        field_map(d, &spec);
-    field_map(d, &status);
-    field_string(d, &node, &endpoint->node);
-    value_subdomain(d, &account, &endpoint->account);
-    /* Unreadable counts as true: no endpoint. */
-    if (field_is_set(&host_network) && !field_bool(d, &host_network, &on_host))
-        on_host = true;
-    endpoint->orchestrator = STR("k8s");
-    endpoint->endpoint = STR("eth0");
-    endpoint->workload = workload_id(r, r->key.name);
-    endpoint->interface = pod_interface(r);
-    set_labels(r);
-    set_pod_profiles(r);
-    read_containers(d, &spec);
-    if (field_is_set(&prefixes) && !is_empty_text(&annotations, prefixes.name))
-        decode_warning(d, &prefixes, "ignored: the pod stays bound to its own addresses");
-
-    read_status_addresses(d, &status, &addresses);
-    if (addresses.count == 0 && !addresses.bad)
-        read_annotation_addresses(d, &annotations, &addresses);
-    endpoint->live = !on_host && endpoint->node.len > 0 && addresses.count > 0 && !addresses.bad &&
-                     !is_finished(d, &metadata, &annotations, &status);
-    if (endpoint->live) {
-        endpoint->nets = arena_array(&r->arena, addresses.count, sizeof(*addresses.items));
-        endpoint->net_count = addresses.count;
-        memcpy(endpoint->nets, addresses.items, addresses.count * sizeof(*addresses.items));
-    }
-    mem_cleanup_free(&addresses.items);
+    struct field f = field_get(spec, STR("profiles"));
+    d->resource->endpoint.profiles = value_names(d, &f);
 }
 
-/* --- WorkloadEndpoints --- */
-
-static void read_endpoint_port(struct decoder *d, const struct field *f)
+/* The address of a host's port is only looked at. */
+static void check_host_address(struct decoder *d, const struct field *port)
 {
-    if (!field_map_of(d, f, FIELD_NAMES(port_fields)))
+    struct field f = field_get(port, STR("hostIP"));
+    struct str text;
+    struct ip_net ignored;
+    if (field_text(d, &f, &text) && text.len > 0 && !ip_parse_net_or_addr(text, &ignored))
+        decode_error(d, &f, "%s is not an IP address", quote(text).text);
+}
+
+static void read_port(struct decoder *d, const struct field *f, bool of_host)
+{
+    struct field_names names = FIELD_NAMES(port_fields);
+    if (of_host)
+        names.count = HOST_PORT_FIELDS;
+    if (!field_map_of(d, f, names))
         return;
     struct field name_field = field_get(f, STR("name"));
     struct field protocol_field = field_get(f, STR("protocol"));
     struct field port_field = field_get(f, STR("port"));
-    struct field host_field = field_get(f, STR("hostPort"));
     struct model_protocol protocol = {0};
     struct str name = {NULL, 0};
     int64_t port = 0, host_port = 0;
     field_string(d, &name_field, &name);
-    field_int(d, &host_field, 0, 65535, &host_port);
+    if (!of_host) {
+        struct field host_field = field_get(f, STR("hostPort"));
+        field_int(d, &host_field, 0, 65535, &host_port);
+        check_host_address(d, f);
+    }
     if (field_require(d, &protocol_field) && value_protocol(d, &protocol_field, &protocol) &&
         !protocol_has_ports(protocol.number))
         decode_error(d, &protocol_field, "this protocol has no ports");
@@ -286,12 +123,12 @@ static void read_endpoint_port(struct decoder *d, const struct field *f)
     if (name.len > 0 && !port_name_is_valid(name))
         decode_error(d, &name_field, "%s is not the name of a port", quote(name).text);
     else if (name.len > 0 && protocol.present)
-        add_port(&d->resource->endpoint, name, protocol.number, port);
+        endpoint_add_port(&d->resource->endpoint, name, protocol.number, port);
     else if (name.len == 0 && host_port == 0)
         decode_error(d, &name_field, "missing");
 }
 
-static void read_endpoint_ports(struct decoder *d, const struct field *spec)
+static void read_ports(struct decoder *d, const struct field *spec, bool of_host)
 {
     struct model_endpoint *endpoint = &d->resource->endpoint;
     struct field list = field_get(spec, STR("ports"));
@@ -299,7 +136,7 @@ static void read_endpoint_ports(struct decoder *d, const struct field *spec)
     endpoint->ports = arena_array(&d->resource->arena, count, sizeof(*endpoint->ports));
     for (size_t i = 0; i < count; i++) {
         struct field item = field_item(&list, i);
-        read_endpoint_port(d, &item);
+        read_port(d, &item, of_host);
     }
 }
 
@@ -312,17 +149,109 @@ static void require_name(struct decoder *d, const struct field *spec, struct str
         value_subdomain(d, &f, out);
 }
 
+/* An IP address without a prefix; false without a word if the field is absent. */
+static bool read_address(struct decoder *d, const struct field *f, struct ip_addr *out)
+{
+    struct str text;
+    if (!field_text(d, f, &text))
+        return false;
+    if (ip_parse_addr(text, out))
+        return true;
+    decode_error(d, f, "%s is not an IP address", quote(text).text);
+    return false;
+}
+
+/* --- WorkloadEndpoints --- */
+
+/* Hexadecimal digits in pairs between : or -, or in fours between dots; 6, 8 or 20 bytes. */
+static bool is_mac(struct str text)
+{
+    size_t group = text.len > 4 && text.ptr[4] == '.' ? 4 : 2, digits = 0;
+    char mark = text.len > group ? text.ptr[group] : '\0';
+    if (mark != ':' && mark != '-' && mark != '.')
+        return false;
+    for (size_t i = 0; i < text.len; i++) {
+        bool is_mark = i % (group + 1) == group;
+        if (is_mark ? text.ptr[i] != mark : !isxdigit((unsigned char)text.ptr[i]))
+            return false;
+        digits += !is_mark;
+    }
+    return text.len % (group + 1) == group && (digits == 12 || digits == 16 || digits == 40);
+}
+
+static bool is_container_id(struct str text)
+{
+    return name_is_of(text, "-") && text.ptr[0] != '-' && text.ptr[text.len - 1] != '-';
+}
+
+/* Says of a text that is set whether it is what it should be. */
+static void check_text(struct decoder *d, const struct field *spec, struct str key,
+                       bool is_ok(struct str), const char *what)
+{
+    struct field f = field_get(spec, key);
+    struct str text;
+    if (field_text(d, &f, &text) && text.len > 0 && !is_ok(text))
+        decode_error(d, &f, "%s is not %s", quote(text).text, what);
+}
+
+static void check_gateway(struct decoder *d, const struct field *spec, struct str key,
+                          uint8_t family)
+{
+    struct field f = field_get(spec, key);
+    struct ip_addr addr;
+    bool empty = field_is_set(&f) && f.node->type == DOC_STRING && f.node->text.len == 0;
+    if (!empty && read_address(d, &f, &addr) && addr.family != family)
+        decode_error(d, &f, "%s is not an IPv%u address", quote(f.node->text).text, family);
+}
+
+static void check_nat(struct decoder *d, const struct field *f, const struct model_nets *nets)
+{
+    if (!field_map_of(d, f, FIELD_NAMES(nat_fields)))
+        return;
+    struct field internal_field = field_get(f, STR("internalIP"));
+    struct field external_field = field_get(f, STR("externalIP"));
+    struct ip_addr internal, external;
+    if (!field_require(d, &internal_field) || !read_address(d, &internal_field, &internal) ||
+        !field_require(d, &external_field) || !read_address(d, &external_field, &external))
+        return;
+    if (internal.family != external.family)
+        decode_error(d, &external_field, "is of another IP version than internalIP");
+    for (size_t i = 0; i < nets->count; i++) {
+        if (ip_net_contains(&nets->items[i], &internal))
+            return;
+    }
+    decode_error(d, &internal_field, "is none of the endpoint's ipNetworks");
+}
+
+/* What is of no use here, and must be right all the same. */
+static void check_details(struct decoder *d, const struct field *spec,
+                          const struct model_nets *nets)
+{
+    struct model_nets ignored = {0};
+    struct field prefixes = field_get(spec, STR("allowSpoofedSourcePrefixes"));
+    struct field qos = field_get(spec, STR("qosControls"));
+    struct field nats = field_get(spec, STR("ipNATs"));
+    check_text(d, spec, STR("containerID"), is_container_id, "the id of a container");
+    check_text(d, spec, STR("mac"), is_mac, "a MAC address");
+    check_gateway(d, spec, STR("ipv4Gateway"), 4);
+    check_gateway(d, spec, STR("ipv6Gateway"), 6);
+    value_nets(d, &prefixes, true, false, &ignored);
+    field_map(d, &qos);
+    size_t count = field_list(d, &nats);
+    for (size_t i = 0; i < count; i++) {
+        struct field item = field_item(&nats, i);
+        check_nat(d, &item, nets);
+    }
+}
+
 void decode_workload_endpoint(struct decoder *d, const struct field *root)
 {
     struct model_resource *r = d->resource;
     struct model_endpoint *endpoint = &r->endpoint;
     struct field spec = field_get(root, STR("spec"));
     struct field account = field_get(&spec, STR("serviceAccountName"));
-    struct field profiles = field_get(&spec, STR("profiles"));
-    struct field interface = field_get(&spec, STR("interfaceName"));
     struct field networks = field_get(&spec, STR("ipNetworks"));
-    struct field mac = field_get(&spec, STR("mac"));
-    struct str workload = {NULL, 0}, ignored;
+    struct str workload = {NULL, 0};
     struct model_nets nets = {0};
     size_t errors = d->errors;
     if (field_require(d, &spec))
@@ -332,17 +261,56 @@ void decode_workload_endpoint(struct decoder *d, const struct field *root)
     require_name(d, &spec, is_pod ? STR("pod") : STR("workload"), &workload);
     require_name(d, &spec, STR("node"), &endpoint->node);
     require_name(d, &spec, STR("endpoint"), &endpoint->endpoint);
-    endpoint->workload = workload_id(r, workload);
+    endpoint->workload = endpoint_workload_id(r, workload);
     value_subdomain(d, &account, &endpoint->account);
-    endpoint->profiles = value_names(d, &profiles);
-    field_string(d, &interface, &endpoint->interface);
-    field_string(d, &mac, &ignored);
+    read_profiles(d, &spec);
+    read_interface(d, &spec);
     value_nets(d, &networks, true, false, &nets);
-    read_endpoint_ports(d, &spec);
-    set_labels(r);
+    read_ports(d, &spec, false);
+    check_details(d, &spec, &nets);
+    endpoint_set_labels(r);
     endpoint->live = nets.count > 0 && d->errors == errors;
     if (endpoint->live) {
         endpoint->nets = nets.items;
         endpoint->net_count = nets.count;
     }
+}
+
+/* --- HostEndpoints --- */
+
+static void read_expected_addresses(struct decoder *d, const struct field *list)
+{
+    struct model_endpoint *endpoint = &d->resource->endpoint;
+    size_t count = field_list(d, list);
+    endpoint->nets = arena_array(&d->resource->arena, count, sizeof(*endpoint->nets));
+    for (size_t i = 0; i < count; i++) {
+        struct field item = field_item(list, i);
+        struct ip_addr addr;
+        if (read_address(d, &item, &addr))
+            endpoint->nets[endpoint->net_count++] = ip_mask(addr, ip_bits(addr.family));
+    }
+}
+
+void decode_host_endpoint(struct decoder *d, const struct field *root)
+{
+    struct model_endpoint *endpoint = &d->resource->endpoint;
+    struct field spec = field_get(root, STR("spec"));
+    struct field interface = field_get(&spec, STR("interfaceName"));
+    struct field addresses = field_get(&spec, STR("expectedIPs"));
+    bool is_readable = field_require(d, &spec) && field_map_of(d, &spec, FIELD_NAMES(host_fields));
+    copy_labels(d->resource);
+    if (!is_readable)
+        return;
+    require_name(d, &spec, STR("node"), &endpoint->node);
+    read_interface(d, &spec);
+    read_expected_addresses(d, &addresses);
+    if ((!field_is_set(&interface) || interface.node->text.len == 0) &&
+        (!field_is_set(&addresses) ||
+         (addresses.node->type == DOC_LIST && addresses.node->count == 0)))
+        decode_error(d, &spec, "one of interfaceName and expectedIPs is needed");
+    read_profiles(d, &spec);
+    read_ports(d, &spec, true);
+    endpoint->live = d->resource->broken.len == 0;
+    if (!endpoint->live)
+        endpoint->net_count = 0;
 }

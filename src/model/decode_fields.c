@@ -144,11 +144,19 @@ static bool has_type(struct decoder *d, const struct field *f, enum doc_type typ
     return false;
 }
 
-bool field_string(struct decoder *d, const struct field *f, struct str *value)
+bool field_text(struct decoder *d, const struct field *f, struct str *value)
 {
     if (!has_type(d, f, DOC_STRING, "a string"))
         return false;
-    *value = arena_copy(&d->resource->arena, f->node->text);
+    *value = f->node->text;
+    return true;
+}
+
+bool field_string(struct decoder *d, const struct field *f, struct str *value)
+{
+    if (!field_text(d, f, value))
+        return false;
+    *value = arena_copy(&d->resource->arena, *value);
     return true;
 }
 

@@ -64,6 +64,8 @@ static inline bool field_is_set(const struct field *f)
 bool field_require(struct decoder *d, const struct field *f);
 
 bool field_string(struct decoder *d, const struct field *f, struct str *value);
+/* The same, not copied: for texts that are only looked at. */
+bool field_text(struct decoder *d, const struct field *f, struct str *value);
 bool field_bool(struct decoder *d, const struct field *f, bool *value);
 bool field_int(struct decoder *d, const struct field *f, int64_t min, int64_t max, int64_t *value);
 /* A finite number. */

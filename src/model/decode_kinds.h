@@ -19,13 +19,27 @@ void decode_rules(struct decoder *d, const struct field *list, const struct rule
 
 typedef void decode_kind(struct decoder *d, const struct field *root);
 
-decode_kind decode_policy;            /* Calico's, staged and not (decode_policy.c) */
-decode_kind decode_kubernetes_policy; /* staged too (decode_kubernetes.c) */
-decode_kind decode_pod;               /* decode_endpoint.c */
-decode_kind decode_workload_endpoint; /* decode_endpoint.c */
-decode_kind decode_profile;           /* decode_sets.c */
-decode_kind decode_tier;              /* decode_sets.c */
-decode_kind decode_network_set;       /* decode_sets.c; the global ones too */
+decode_kind decode_policy;              /* Calico's, staged and not (decode_policy.c) */
+decode_kind decode_kubernetes_policy;   /* staged too (decode_kubernetes.c) */
+decode_kind decode_pod;                 /* decode_pod.c */
+decode_kind decode_workload_endpoint;   /* decode_endpoint.c */
+decode_kind decode_host_endpoint;       /* decode_endpoint.c */
+decode_kind decode_profile;             /* decode_sets.c */
+decode_kind decode_tier;                /* decode_sets.c */
+decode_kind decode_network_set;         /* decode_sets.c; the global ones too */
+decode_kind decode_endpoint_slice;      /* decode_cluster.c */
+decode_kind decode_cluster_information; /* decode_cluster.c */
+decode_kind decode_felix_configuration; /* decode_felix_configuration.c */
+
+/* What pods and WorkloadEndpoints have in common (decode_endpoint.c). */
+
+/* The endpoint's labels, with the reserved ones; its orchestrator and account are set already. */
+void endpoint_set_labels(struct model_resource *r);
+/* A port more, in an array with room for it. */
+void endpoint_add_port(struct model_endpoint *endpoint, struct str name, uint8_t protocol,
+                       int64_t port);
+/* "NAMESPACE/NAME" */
+struct str endpoint_workload_id(struct model_resource *r, struct str name);
 
 /* What all kinds of policy have in common (decode_policy.c). */
 

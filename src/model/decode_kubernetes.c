@@ -34,7 +34,7 @@ static void append_term(struct buf *out)
 static void append_labels(struct decoder *d, const struct field *f, struct buf *out)
 {
     struct model_labels labels;
-    value_labels(d, f, 0, &labels);
+    value_labels(d, f, d->messages, 0, &labels);
     for (size_t i = 0; i < labels.count; i++) {
         append_term(out);
         buf_printf(out, "%.*s == '%.*s'", STR_ARG(labels.items[i].key),
@@ -49,7 +49,7 @@ static void append_values(struct decoder *d, const struct field *f, struct buf *
     for (size_t i = 0; i < count; i++) {
         struct field item = field_item(f, i);
         struct str value;
-        if (!field_string(d, &item, &value))
+        if (!field_text(d, &item, &value))
             continue;
         if (!label_value_is_valid(value))
             decode_error(d, &item, "%s is not a label value", quote(value).text);
@@ -66,7 +66,7 @@ static void append_expression(struct decoder *d, const struct field *f, struct b
     struct field values = field_get(f, STR("values"));
     struct str key;
     size_t op;
-    if (!field_require(d, &key_field) || !field_string(d, &key_field, &key) ||
+    if (!field_require(d, &key_field) || !field_text(d, &key_field, &key) ||
         !field_require(d, &operator_field) ||
         !field_enum(d, &operator_field, FIELD_NAMES(operators), &op))
         return;
@@ -135,7 +135,7 @@ static void read_block(struct decoder *d, const struct field *f, struct model_en
     struct field except = field_get(f, STR("except"));
     struct ip_net net;
     struct str text;
-    if (!field_require(d, &cidr) || !field_string(d, &cidr, &text))
+    if (!field_require(d, &cidr) || !field_text(d, &cidr, &text))
         return;
     if (!ip_parse_net(text, &net)) {
         decode_error(d, &cidr, "%s is not a CIDR (expected like 10.0.0.0/8 or 2001:db8::/32)",
@@ -232,17 +232,18 @@ static int compare_ports(const void *a, const void *b)
 static void merge_ports(struct decoder *d, struct model_ports *ports)
 {
     size_t named = 0, numbers = 0, count = 0;
-    struct model_port *out = arena_array(&d->resource->arena, ports->count, sizeof(*out));
     for (size_t i = 0; i < ports->count; i++) {
         const struct model_port *port = &ports->items[i];
-        if (port->name.len > 0)
-            out[named++] = *port;
-        else
-            numbers += (size_t)port->last - port->first + 1;
+        named += port->name.len > 0;
+        numbers += port->name.len > 0 ? 0 : (size_t)port->last - port->first + 1;
     }
     if (numbers <= 1)
         return;
-    count = named;
+    struct model_port *out = arena_array(&d->resource->arena, ports->count, sizeof(*out));
+    for (size_t i = 0; i < ports->count; i++) {
+        if (ports->items[i].name.len > 0)
+            out[count++] = ports->items[i];
+    }
     for (size_t i = 0; i < ports->count; i++) {
         if (ports->items[i].name.len == 0)
             out[count++] = ports->items[i];
@@ -294,10 +295,10 @@ static void convert_rule(struct decoder *d, const struct field *f, bool egress,
         struct field item = field_item(&ports, i);
         read_port(d, &item, lists, port_count);
     }
-    /* No peers: anyone, which an empty entity says. */
+    /* No peers: anyone, which an empty entity says. They are copied into the rules. */
     size_t peer_count = field_list(d, &peers_field);
     struct model_entity *peers =
-        arena_array(&d->resource->arena, peer_count > 0 ? peer_count : 1, sizeof(*peers));
+        arena_array(d->messages, peer_count > 0 ? peer_count : 1, sizeof(*peers));
     for (size_t i = 0; i < peer_count; i++) {
         struct field item = field_item(&peers_field, i);
         read_peer(d, &item, &peers[i]);

@@ -140,17 +140,8 @@ static void read_icmp(struct decoder *d, const struct field *rule, struct str ke
     *out = (struct model_icmp){true, (int)type_value, (int)code_value};
 }
 
-/* The characters of a method (RFC 9110, "token"). */
-static bool is_method(struct str text)
-{
-    for (size_t i = 0; i < text.len; i++) {
-        char c = text.ptr[i];
-        bool alnum = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-        if (!alnum && (c == '\0' || strchr("!#$%&'*+-.^_`|~", c) == NULL))
-            return false;
-    }
-    return text.len > 0;
-}
+/* The marks in a method (RFC 9110, "token"). */
+#define METHOD_MARKS "!#$%&'*+-.^_`|~"
 
 static void read_methods(struct decoder *d, const struct field *http, struct model_strings *out)
 {
@@ -163,7 +154,7 @@ static void read_methods(struct decoder *d, const struct field *http, struct mod
         struct str *method = &out->items[out->count];
         if (!field_string(d, &item, method))
             continue;
-        if (!is_method(*method))
+        if (!name_is_of(*method, METHOD_MARKS))
             decode_error(d, &item, "%s is not an HTTP method", quote(*method).text);
         else if (map_set(&seen, *method, method) != NULL)
             decode_error(d, &item, "%s is listed twice", quote(*method).text);

@@ -20,7 +20,7 @@ void decode_profile(struct decoder *d, const struct field *root)
     struct field ingress = field_get(&spec, STR("ingress"));
     struct field egress = field_get(&spec, STR("egress"));
     struct field labels = field_get(&spec, STR("labelsToApply"));
-    value_labels(d, &labels, 0, &profile->labels_to_apply);
+    value_labels(d, &labels, &d->resource->arena, 0, &profile->labels_to_apply);
     decode_rules(d, &ingress, &side, &profile->ingress);
     side.egress = true;
     decode_rules(d, &egress, &side, &profile->egress);

@@ -2,6 +2,9 @@
 
 #include <stdlib.h>
 
+/* In bytes, keys and values together (Kubernetes). */
+enum { ANNOTATIONS_LIMIT = 256 * 1024 };
+
 static bool is_lower_or_digit(char c)
 {
     return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
@@ -40,6 +43,16 @@ bool name_is_subdomain(struct str name)
             return false;
     } while (more);
     return true;
+}
+
+bool name_is_of(struct str name, const char *marks)
+{
+    for (size_t i = 0; i < name.len; i++) {
+        char c = name.ptr[i];
+        if (!is_letter_or_digit(c) && (c == '\0' || strchr(marks, c) == NULL))
+            return false;
+    }
+    return name.len > 0;
 }
 
 bool label_value_is_valid(struct str value)
@@ -110,41 +123,69 @@ static void check_label(struct decoder *d, const struct field *f, const struct m
             quote(label->value).text);
 }
 
+/* As the key of a label, but in any case. */
+static bool annotation_key_is_valid(struct str key)
+{
+    char lower_case[253 + 1 + 63];
+    if (key.len > sizeof(lower_case))
+        return false;
+    for (size_t i = 0; i < key.len; i++) {
+        char c = key.ptr[i];
+        lower_case[i] = (char)(c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c);
+    }
+    return label_key_is_valid(str_make(lower_case, key.len));
+}
+
 static void check_annotation(struct decoder *d, const struct field *f,
                              const struct model_label *annotation)
 {
-    if (!label_key_is_valid(annotation->key))
+    if (!annotation_key_is_valid(annotation->key))
         decode_error(d, f, "%s is not an annotation key ([PREFIX/]NAME)",
                      quote(annotation->key).text);
 }
 
 typedef void pair_check(struct decoder *d, const struct field *f, const struct model_label *pair);
 
-static void read_pairs(struct decoder *d, const struct field *f, size_t room, pair_check *check,
-                       struct model_labels *out)
+static void read_pairs(struct decoder *d, const struct field *f, struct arena *arena, size_t room,
+                       pair_check *check, struct model_labels *out)
 {
-    struct arena *arena = &d->resource->arena;
     size_t count = field_map(d, f) ? f->node->count : 0;
     *out = (struct model_labels){arena_array(arena, count + room, sizeof(*out->items)), 0};
     for (size_t i = 0; i < count; i++) {
         struct field member = field_member(f, i);
-        struct model_label pair = {.key = arena_copy(arena, member.name)};
-        if (!field_require(d, &member) || !field_string(d, &member, &pair.value))
+        struct str value;
+        if (!field_require(d, &member) || !field_text(d, &member, &value))
             continue;
+        struct model_label pair = {arena_copy(arena, member.name), arena_copy(arena, value)};
         check(d, &member, &pair);
         out->items[out->count++] = pair;
     }
     labels_sort(out);
 }
 
-void value_labels(struct decoder *d, const struct field *f, size_t room, struct model_labels *out)
+void value_labels(struct decoder *d, const struct field *f, struct arena *arena, size_t room,
+                  struct model_labels *out)
 {
-    read_pairs(d, f, room, check_label, out);
+    read_pairs(d, f, arena, room, check_label, out);
 }
 
 void value_annotations(struct decoder *d, const struct field *f, struct model_labels *out)
 {
-    read_pairs(d, f, 0, check_annotation, out);
+    read_pairs(d, f, &d->resource->arena, 0, check_annotation, out);
+}
+
+void value_check_annotations(struct decoder *d, const struct field *f)
+{
+    size_t count = field_map(d, f) ? f->node->count : 0, size = 0;
+    for (size_t i = 0; i < count; i++) {
+        struct field member = field_member(f, i);
+        struct model_label pair = {.key = member.name};
+        check_annotation(d, &member, &pair);
+        field_text(d, &member, &pair.value);
+        size += pair.key.len + pair.value.len;
+    }
+    if (size > ANNOTATIONS_LIMIT)
+        decode_error(d, f, "holds %zu bytes, more than %d", size, ANNOTATIONS_LIMIT);
 }
 
 struct model_strings value_names(struct decoder *d, const struct field *f)
@@ -197,7 +238,7 @@ static bool read_net(struct decoder *d, const struct field *f, bool allow_addr, 
                      struct ip_net *net)
 {
     struct str text, address, length;
-    if (!field_string(d, f, &text))
+    if (!field_text(d, f, &text))
         return false;
     if (!(allow_addr ? ip_parse_net_or_addr(text, net) : ip_parse_net(text, net))) {
         decode_error(d, f, "%s is not a CIDR (expected like 10.0.0.0/8 or 2001:db8::/32)",
@@ -311,12 +352,12 @@ bool value_port(struct decoder *d, const struct field *f, bool allow_range, stru
         *out = (struct model_port){.first = (uint16_t)number, .last = (uint16_t)number};
         return true;
     }
-    if (!field_string(d, f, &text))
+    if (!field_text(d, f, &text))
         return false;
     if (parse_range(text, allow_range, out))
         return true;
     if (port_name_is_valid(text)) {
-        *out = (struct model_port){.name = text};
+        *out = (struct model_port){.name = arena_copy(&d->resource->arena, text)};
         return true;
     }
     decode_error(d, f,

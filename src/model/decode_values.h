@@ -10,6 +10,9 @@ bool name_is_label(struct str name);
 /* Such labels, of any length, joined by dots; at most 253 bytes. */
 bool name_is_subdomain(struct str name);
 
+/* Nothing but ASCII letters, digits and `marks`; at least one. */
+bool name_is_of(struct str name, const char *marks);
+
 /* [PREFIX/]NAME, and what may stand as its value. */
 bool label_key_is_valid(struct str key);
 bool label_value_is_valid(struct str value);
@@ -17,15 +20,22 @@ bool label_value_is_valid(struct str value);
 /* The error says what kind of name was expected. *name is set even if the name is bad. */
 bool value_subdomain(struct decoder *d, const struct field *f, struct str *name);
 
-/* A map from label keys to label values. Bad ones are errors; those that are strings are kept. `room` places more are
- * allocated behind the end, for labels_put. */
-void value_labels(struct decoder *d, const struct field *f, size_t room, struct model_labels *out);
+/* A map from label keys to label values, copied into `arena`. Bad ones are errors; those that are strings are kept. `room`
+ * places more are allocated behind the end, for labels_put. */
+void value_labels(struct decoder *d, const struct field *f, struct arena *arena, size_t room,
+                  struct model_labels *out);
 /* Sets a label, in an array with room for it. The order is only right again after labels_sort. */
 void labels_put(struct model_labels *labels, struct str key, struct str value);
 void labels_sort(struct model_labels *labels);
 
 /* A map from annotation keys to any text. */
 void value_annotations(struct decoder *d, const struct field *f, struct model_labels *out);
+
+/* What upstream asks of a resource's annotations; nothing is kept. */
+void value_check_annotations(struct decoder *d, const struct field *f);
+
+/* A point in time (RFC 3339) as seconds since 1970; the error says what was expected. */
+bool value_time(struct decoder *d, const struct field *f, int64_t *seconds);
 
 /* Strings that are subdomains. */
 struct model_strings value_names(struct decoder *d, const struct field *f);

@@ -53,6 +53,8 @@ static const struct {
     {STR_INIT("-.INF"), DOC_FLOAT, false, -INFINITY},
 };
 
+enum { LONGEST_WORD = 5 };
+
 /* How many digits of the base stand at the beginning of `text`. */
 static size_t count_digits(const char *text, unsigned base)
 {
@@ -129,6 +131,8 @@ static bool is_float(const char *text)
 
 static bool resolve_word(struct doc_node *node)
 {
+    if (node->text.len > LONGEST_WORD)
+        return false;
     for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
         if (str_eq(node->text, words[i].text)) {
             node->type = words[i].type;

@@ -4,6 +4,7 @@
 
 #include "base/map.h"
 
+#include <stdlib.h>
 #include <yaml.h>
 
 struct anchor {
@@ -11,6 +12,13 @@ struct anchor {
     struct doc_node *node; /* NULL while its value is being read */
     size_t nodes, bytes;   /* below it, it included, aliases expanded */
     unsigned height;       /* 1: no children */
+};
+
+/* A member of a map, or (without key) an element of a list. */
+struct member {
+    struct str key;
+    unsigned line;
+    struct doc_node *value;
 };
 
 struct loader {
@@ -22,19 +30,15 @@ struct loader {
     struct map anchors; /* struct anchor by name */
     size_t nodes;       /* so far, aliases expanded */
     size_t bytes;       /* of text, the same */
+    /* What was read of the lists and maps that have not ended yet: the innermost one's is on top. */
+    struct member *members;
+    size_t member_count, member_capacity;
 };
 
 /* What was read: a node, and the height of the tree below it. */
 struct subtree {
     struct doc_node *node;
     unsigned height;
-};
-
-/* A member of a map while the map is being read. */
-struct member {
-    struct str key;
-    unsigned line;
-    struct doc_node *value;
 };
 
 static unsigned line_of(const struct loader *l, yaml_mark_t mark)
@@ -177,10 +181,15 @@ static bool read_next(struct loader *l, unsigned depth, struct subtree *out, boo
     return true;
 }
 
+static void push(struct loader *l, struct member member)
+{
+    MEM_GROW(l->members, l->member_count, l->member_capacity);
+    l->members[l->member_count++] = member;
+}
+
 static bool read_list(struct loader *l, struct doc_node *node, unsigned depth, unsigned *height)
 {
-    CLEANUP_FREE struct doc_node **items = NULL;
-    size_t length = 0, capacity = 0;
+    size_t first = l->member_count;
     for (;;) {
         struct subtree item = {0};
         bool ended = false;
@@ -190,44 +199,59 @@ static bool read_list(struct loader *l, struct doc_node *node, unsigned depth, u
             break;
         if (item.height + 1 > *height)
             *height = item.height + 1;
-        MEM_GROW(items, length, capacity);
-        items[length++] = item.node;
+        push(l, (struct member){.value = item.node});
     }
-    node->count = length;
-    node->items = arena_array(l->arena, length, sizeof(*items));
-    if (length > 0)
-        memcpy(node->items, items, length * sizeof(*items));
+    node->count = l->member_count - first;
+    node->items = arena_array(l->arena, node->count, sizeof(*node->items));
+    for (size_t i = 0; i < node->count; i++)
+        node->items[i] = l->members[first + i].value;
+    l->member_count = first;
     return true;
 }
 
-/* The members of a map in the making, and an index of their keys. */
-struct members {
-    struct member *items;
-    size_t count, capacity;
-    struct map keys; /* key -> anything */
+/* A map in the making: its members are those of the loader from `first` on. */
+struct open_map {
+    size_t first;
+    struct map index; /* key -> anything; of large maps only */
 };
 
-static void members_free(struct members *m)
+/* As many keys are compared one by one; more are indexed. */
+enum { INDEXED_FROM = 16 };
+
+static void open_map_free(struct open_map *m)
 {
-    free(m->items);
-    map_free(&m->keys);
+    map_free(&m->index);
 }
 
-static void members_add(struct members *m, struct member member)
+static bool has_key(const struct loader *l, const struct open_map *m, struct str key)
 {
-    MEM_GROW(m->items, m->count, m->capacity);
-    m->items[m->count++] = member;
-    map_set(&m->keys, member.key, member.value);
+    if (m->index.count > 0)
+        return map_get(&m->index, key) != NULL;
+    for (size_t i = m->first; i < l->member_count; i++) {
+        if (str_eq(l->members[i].key, key))
+            return true;
+    }
+    return false;
+}
+
+static void add_member(struct loader *l, struct open_map *m, struct member member)
+{
+    push(l, member);
+    size_t unindexed = m->first + m->index.count;
+    if (l->member_count - m->first < INDEXED_FROM)
+        return;
+    for (size_t i = unindexed; i < l->member_count; i++)
+        map_set(&m->index, l->members[i].key, l->members[i].value);
 }
 
 /* `<<`: adds what the map itself does not say. `value` is a map or a list of maps, of which the earlier wins. */
-static bool merge(struct loader *l, struct members *m, const struct doc_node *value, unsigned line)
+static bool merge(struct loader *l, struct open_map *m, const struct doc_node *value, unsigned line)
 {
     if (value->type == DOC_MAP) {
         for (size_t i = 0; i < value->count; i++) {
-            if (map_get(&m->keys, value->keys[i]) == NULL)
-                members_add(m,
-                            (struct member){value->keys[i], value->key_lines[i], value->items[i]});
+            if (!has_key(l, m, value->keys[i]))
+                add_member(l, m,
+                           (struct member){value->keys[i], value->key_lines[i], value->items[i]});
         }
         return true;
     }
@@ -241,14 +265,14 @@ static bool merge(struct loader *l, struct members *m, const struct doc_node *va
     return true;
 }
 
-static bool check_key(struct loader *l, const struct members *m, const struct doc_node *key)
+static bool check_key(struct loader *l, const struct open_map *m, const struct doc_node *key)
 {
     // NOLINTNEXTLINE(clang-analyzer-core.NullDereference): a node that was read is not NULL
     if (key->type != DOC_STRING)
         return doc_fail(l->entry, key->line, "a key must be a string, this one is %.*s%s",
                         STR_ARG(doc_describe(l->arena, key)),
                         key->type != DOC_LIST && key->type != DOC_MAP ? " (quote it)" : "");
-    if (map_get(&m->keys, key->text) != NULL)
+    if (has_key(l, m, key->text))
         return doc_fail(l->entry, key->line, "the key %s stands twice in one map",
                         quote(key->text).text);
     return true;
@@ -263,7 +287,7 @@ static bool is_merge_key(const yaml_event_t *event)
 }
 
 /* Reads members until the map ends. *merged gets the value of `<<`, if there is one. */
-static bool read_members(struct loader *l, struct members *m, unsigned depth, unsigned *height,
+static bool read_members(struct loader *l, struct open_map *m, unsigned depth, unsigned *height,
                          struct member *merged)
 {
     for (;;) {
@@ -291,26 +315,28 @@ static bool read_members(struct loader *l, struct members *m, unsigned depth, un
         if (is_merge)
             *merged = member;
         else
-            members_add(m, member);
+            add_member(l, m, member);
     }
 }
 
 static bool read_map(struct loader *l, struct doc_node *node, unsigned depth, unsigned *height)
 {
-    __attribute__((cleanup(members_free))) struct members m = {0};
+    __attribute__((cleanup(open_map_free))) struct open_map m = {.first = l->member_count};
     struct member merged = {0};
     if (!read_members(l, &m, depth, height, &merged) ||
         (merged.value != NULL && !merge(l, &m, merged.value, merged.line)))
         return false;
-    node->count = m.count;
-    node->keys = arena_array(l->arena, m.count, sizeof(*node->keys));
-    node->key_lines = arena_array(l->arena, m.count, sizeof(*node->key_lines));
-    node->items = arena_array(l->arena, m.count, sizeof(*node->items));
-    for (size_t i = 0; i < m.count; i++) {
-        node->keys[i] = m.items[i].key;
-        node->key_lines[i] = m.items[i].line;
-        node->items[i] = m.items[i].value;
+    node->count = l->member_count - m.first;
+    node->keys = arena_array(l->arena, node->count, sizeof(*node->keys));
+    node->key_lines = arena_array(l->arena, node->count, sizeof(*node->key_lines));
+    node->items = arena_array(l->arena, node->count, sizeof(*node->items));
+    for (size_t i = 0; i < node->count; i++) {
+        const struct member *member = &l->members[m.first + i];
+        node->keys[i] = member->key;
+        node->key_lines[i] = member->line;
+        node->items[i] = member->value;
     }
+    l->member_count = m.first;
     return true;
 }
 
@@ -400,5 +426,6 @@ void doc_parse_yaml(struct arena *arena, struct str text, unsigned line, struct 
     if (!read_stream(&l))
         entry->root = NULL;
     map_free(&l.anchors);
+    free(l.members);
     yaml_parser_delete(&l.parser);
 }

@@ -10,7 +10,8 @@
  * what could be read of it is there. A broken policy keeps its place and refuses (spec: closed): its tier, order,
  * types and selectors are kept; unreadable types are both directions, an unreadable selector has
  * no parse, like one that is absent (all()), and it has no rules, since half of them must not be taken for all. The same holds for
- * the rules of a broken profile. An endpoint with a broken address is not live; a broken network set has its good nets.
+ * the rules of a broken profile. An endpoint with a broken address is not live; a broken network set or endpoint slice has
+ * what could be read of it. A broken FelixConfiguration has its good settings.
  *
  * Source of the fields' meaning: the public API of Calico (projectcalico.org/v3) and of Kubernetes.
  */
@@ -172,10 +173,10 @@ struct model_endpoint {
     struct str orchestrator; /* "k8s" */
     struct str workload;     /* "NAMESPACE/POD" */
     struct str endpoint;     /* "eth0" */
-    struct str interface;    /* on the node's side; of pods "cali…"; of a HostEndpoint "*" or empty too */
+    struct str interface;    /* on the node; of pods "cali…"; of a host maybe "*" or empty */
     struct str account;      /* service account; empty: none named */
-    struct model_labels
-        labels; /* own ones, with projectcalico.org/… set and pcns., pcsa. dropped */
+    /* Own ones without pcns., pcsa.; projectcalico.org/… set, but of HostEndpoints. */
+    struct model_labels labels;
     struct model_strings profiles; /* in order */
     struct ip_net *nets; /* its addresses, /32 or /128 (a WorkloadEndpoint may have shorter) */
     size_t net_count;
@@ -222,7 +223,8 @@ struct model_endpoint_slice {
     size_t port_count;
 };
 
-/* The fields that are set and that hold a scalar, as text: "healthPort" = "9099", "bpfEnabled" = "true". */
+/* The fields that are set and that hold a scalar, as text: "healthPort" = "9099", "bpfEnabled" = "true". As to upstream, a
+ * field with an empty text is not set. */
 struct model_felix_configuration {
     struct model_labels settings;
     struct model_selector node_selector; /* of those that are neither `default` nor `node.NAME` */

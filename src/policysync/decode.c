@@ -120,78 +120,95 @@ static bool decode_http_match(struct arena *arena, struct str bytes, struct psyn
     return !r.failed;
 }
 
+/* The list of a side that a field of a Rule adds to, or NULL. */
+static struct psync_strings *list_of_field(struct psync_rule *rule, uint32_t number)
+{
+    struct psync_rule_side *src = &rule->source, *dst = &rule->destination;
+    switch (number) {
+    case 4:
+        return &src->nets;
+    case 6:
+        return &dst->nets;
+    case 10:
+        return &src->set_ids;
+    case 11:
+        return &dst->set_ids;
+    case 12:
+        return &src->named_port_set_ids;
+    case 13:
+        return &dst->named_port_set_ids;
+    case 15:
+        return &dst->ip_port_set_ids;
+    case 103:
+        return &src->not_nets;
+    case 105:
+        return &dst->not_nets;
+    case 109:
+        return &src->not_set_ids;
+    case 110:
+        return &dst->not_set_ids;
+    case 112:
+        return &src->not_named_port_set_ids;
+    case 113:
+        return &dst->not_named_port_set_ids;
+    default:
+        return NULL;
+    }
+}
+
+/* The text of a side that a field of a Rule is, or NULL. */
+static struct str *text_of_field(struct psync_rule *rule, uint32_t number)
+{
+    struct psync_rule_side *src = &rule->source, *dst = &rule->destination;
+    switch (number) {
+    case 114:
+        return &src->selector;
+    case 115:
+        return &dst->selector;
+    case 116:
+        return &src->namespace_selector;
+    case 117:
+        return &dst->namespace_selector;
+    case 118:
+        return &src->not_selector;
+    case 119:
+        return &dst->not_selector;
+    case 130:
+        return &dst->service;
+    case 131:
+        return &dst->service_namespace;
+    case 132:
+        return &src->service;
+    case 133:
+        return &src->service_namespace;
+    default:
+        return NULL;
+    }
+}
+
 /* What a field of a Rule means for its side. */
 static bool decode_rule_side(struct arena *arena, struct pb_reader *r, const struct pb_field *f,
                              struct psync_rule *rule, bool *known)
 {
     struct psync_rule_side *src = &rule->source, *dst = &rule->destination;
+    struct psync_strings *list = list_of_field(rule, f->number);
+    struct str *text = text_of_field(rule, f->number);
     *known = true;
-    switch (f->number) {
-    case 4:
-        add_string(arena, &src->nets, pb_bytes(r, f));
+    if (list != NULL)
+        add_string(arena, list, pb_bytes(r, f));
+    if (text != NULL)
+        *text = pb_bytes(r, f);
+    if (list != NULL || text != NULL)
         return true;
+    switch (f->number) {
     case 5:
         return decode_port_range(pb_bytes(r, f), APPEND(arena, &src->ports));
-    case 6:
-        add_string(arena, &dst->nets, pb_bytes(r, f));
-        return true;
     case 7:
         return decode_port_range(pb_bytes(r, f), APPEND(arena, &dst->ports));
-    case 10:
-        add_string(arena, &src->set_ids, pb_bytes(r, f));
-        return true;
-    case 11:
-        add_string(arena, &dst->set_ids, pb_bytes(r, f));
-        return true;
-    case 12:
-        add_string(arena, &src->named_port_set_ids, pb_bytes(r, f));
-        return true;
-    case 13:
-        add_string(arena, &dst->named_port_set_ids, pb_bytes(r, f));
-        return true;
-    case 15:
-        add_string(arena, &dst->ip_port_set_ids, pb_bytes(r, f));
-        return true;
-    case 103:
-        add_string(arena, &src->not_nets, pb_bytes(r, f));
-        return true;
     case 104:
         return decode_port_range(pb_bytes(r, f), APPEND(arena, &src->not_ports));
-    case 105:
-        add_string(arena, &dst->not_nets, pb_bytes(r, f));
-        return true;
     case 106:
         return decode_port_range(pb_bytes(r, f), APPEND(arena, &dst->not_ports));
-    case 109:
-        add_string(arena, &src->not_set_ids, pb_bytes(r, f));
-        return true;
-    case 110:
-        add_string(arena, &dst->not_set_ids, pb_bytes(r, f));
-        return true;
-    case 112:
-        add_string(arena, &src->not_named_port_set_ids, pb_bytes(r, f));
-        return true;
-    case 113:
-        add_string(arena, &dst->not_named_port_set_ids, pb_bytes(r, f));
-        return true;
-    case 114:
-        src->selector = pb_bytes(r, f);
-        return true;
-    case 115:
-        dst->selector = pb_bytes(r, f);
-        return true;
-    case 116:
-        src->namespace_selector = pb_bytes(r, f);
-        return true;
-    case 117:
-        dst->namespace_selector = pb_bytes(r, f);
-        return true;
-    case 118:
-        src->not_selector = pb_bytes(r, f);
-        return true;
-    case 119:
-        dst->not_selector = pb_bytes(r, f);
-        return true;
     case 120:
         return decode_account_match(arena, pb_bytes(r, f), &src->account);
     case 121:

@@ -123,6 +123,10 @@ static void put_rule(struct buf *out, uint32_t field, const struct psync_rule *r
     put_account(out, 120, &src->account);
     put_account(out, 121, &dst->account);
     put_http(out, &rule->http);
+    put_string(out, 130, dst->service);
+    put_string(out, 131, dst->service_namespace);
+    put_string(out, 132, src->service);
+    put_string(out, 133, src->service_namespace);
     put_string(out, 201, rule->rule_id);
     pb_end(out, mark);
 }

@@ -98,6 +98,7 @@ struct psync_rule_side {
     struct psync_strings named_port_set_ids, not_named_port_set_ids;
     struct psync_strings ip_port_set_ids;                  /* destination only */
     struct str selector, not_selector, namespace_selector; /* original_… */
+    struct str service, service_namespace;                 /* original_… */
     struct psync_account_match account;
 };
 

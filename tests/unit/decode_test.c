@@ -33,10 +33,10 @@ static void test_types_and_lists(void **state)
          "1: apiVersion: \"extensions/v1beta1\" is not an apiVersion of the kind NetworkPolicy "
          "(expected "
          "networking.k8s.io/v1 or projectcalico.org/v3)\n"},
-        {"apiVersion: v1\nkind: List\nitems:\n- {apiVersion: v1, kind: Service}\n- {apiVersion: "
+        {"apiVersion: v1\nkind: List\nitems:\n- {apiVersion: v1, kind: ConfigMap}\n- {apiVersion: "
          "v1, kind: "
-         "Service}\n",
-         "4? items[0]: nothing is taken from the kind Service; skipped\n"},
+         "ConfigMap}\n",
+         "4? items[0]: nothing is taken from the kind ConfigMap; skipped\n"},
     };
     ASSERT_ALL(examples);
 }
@@ -93,8 +93,32 @@ static void test_metadata(void **state)
          "{projectcalico.org/metadata: '{'}\n",
          "GlobalNetworkSet a BROKEN\n3: GlobalNetworkSet a: metadata: the annotation "
          "projectcalico.org/metadata is not the JSON of a map\n"},
+        /* Annotations are checked, and not kept; those of Kubernetes' own objects are not even looked at. */
+        {"apiVersion: projectcalico.org/v3\nkind: Tier\nmetadata: {name: a, annotations: "
+         "{Example.com/Note: x, e: '', z: ~}}\n",
+         "Tier a deny\n"},
+        {"apiVersion: projectcalico.org/v3\nkind: Tier\nmetadata: {name: a, annotations: {'a b': "
+         "x,\n c: 1}}\n",
+         "Tier a BROKEN deny\n3: Tier a: metadata.annotations[\"a b\"]: \"a b\" is not an "
+         "annotation key ([PREFIX/]NAME)\n4: Tier a: metadata.annotations.c: expected a string, "
+         "found the number `1` (quote it to make it a string)\n"},
+        {"apiVersion: projectcalico.org/v3\nkind: Tier\nmetadata: {name: a, annotations: [x]}\n",
+         "Tier a BROKEN deny\n3: Tier a: metadata.annotations: expected a map, found a list\n"},
+        {"apiVersion: v1\nkind: Namespace\nmetadata: {name: a, annotations: {'a b': 1}}\n",
+         "Namespace a\n"},
     };
     ASSERT_ALL(examples);
+    for (int excess = 0; excess < 2; excess++) {
+        CLEANUP_BUF struct buf text = {0};
+        buf_printf(&text,
+                   "{apiVersion: projectcalico.org/v3, kind: Tier, metadata: {name: a, "
+                   "annotations: {b: '%0*d'}}}%c",
+                   256 * 1024 - 1 + excess, 0, 0);
+        assert_decoded(text.data, excess == 0
+                                      ? "Tier a deny\n"
+                                      : "Tier a BROKEN deny\n1: Tier a: metadata.annotations: "
+                                        "holds 262145 bytes, more than 262144\n");
+    }
 }
 
 static void test_policy_names(void **state)

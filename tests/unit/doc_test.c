@@ -260,6 +260,103 @@ static void test_limits(void **state)
     assert_documents(buf_str(&deep), false, "1! line 99: nested deeper than 100 levels");
 }
 
+/* A map of `count` members, each a map with one member, then "kN: again". */
+static void write_large_map(struct buf *out, int count, int again)
+{
+    for (int i = 0; i < count; i++)
+        buf_printf(out, "k%d: {k0: [%d, {}]}\n", i, i);
+    buf_printf(out, "k%d: again\n", again);
+}
+
+/* The keys of large maps are found in another way than those of small ones. */
+static void test_large_maps(void **state)
+{
+    (void)state;
+    for (int count = 1; count < 40; count++) {
+        for (int again = 0; again <= count; again++) {
+            CLEANUP_BUF struct buf text = {0};
+            CLEANUP_ARENA struct arena arena = {0};
+            char expected[80];
+            write_large_map(&text, count, again);
+            struct doc_file file = doc_load(&arena, buf_str(&text), false);
+            const struct doc_entry *entry = &file.entries[0];
+            snprintf(expected, sizeof(expected), "line %d: the key \"k%d\" stands twice in one map",
+                     count + 1, again);
+            assert_int_equal(entry->failed, again < count);
+            if (entry->failed) {
+                assert_string_equal(entry->error.text, expected);
+                continue;
+            }
+            assert_int_equal(entry->root->count, count + 1);
+            for (int i = 0; i < count; i++) {
+                const struct doc_node *list = doc_get(entry->root->items[i], STR("k0"));
+                assert_int_equal(list->items[0]->integer, i);
+                assert_int_equal(entry->root->key_lines[i], i + 1);
+            }
+        }
+    }
+}
+
+static void test_large_merges(void **state)
+{
+    (void)state;
+    for (int own = 0; own < 20; own++) {
+        CLEANUP_BUF struct buf text = {0};
+        CLEANUP_ARENA struct arena arena = {0};
+        buf_printf(&text, "base: &b\n");
+        for (int i = 0; i < 20; i++)
+            buf_printf(&text, "  k%d: base\n", i);
+        buf_printf(&text, "map:\n  <<: *b\n");
+        for (int i = 0; i < own; i++)
+            buf_printf(&text, "  k%d: own\n", i);
+        struct doc_file file = doc_load(&arena, buf_str(&text), false);
+        assert_false(file.entries[0].failed);
+        const struct doc_node *map = doc_get(file.entries[0].root, STR("map"));
+        assert_int_equal(map->count, 20);
+        for (int i = 0; i < 20; i++) {
+            struct str value = doc_get(map, arena_printf(&arena, "k%d", i))->text;
+            assert_true(str_eq(value, i < own ? STR("own") : STR("base")));
+        }
+    }
+}
+
+static uint64_t digest_of(const char *text)
+{
+    CLEANUP_ARENA struct arena arena = {0};
+    struct doc_file file = doc_load(&arena, str_from_c(text), false);
+    assert_int_equal(file.count, 1);
+    assert_false(file.entries[0].failed);
+    return doc_digest(file.entries[0].root);
+}
+
+static void test_digest(void **state)
+{
+    (void)state;
+    /* No two of these say the same. */
+    static const char *const different[] = {
+        "{a: b}",         "{a: {}}",      "{a: []}",      "{a: ''}",           "{a: ~}",
+        "{ab: ''}",       "{a: b, c: d}", "{c: d, a: b}", "{a: {b: c, d: e}}", "{a: {b: c}, d: e}",
+        "[a, b]",         "[ab]",         "[a, [b]]",     "[[a], b]",          "[[a, b]]",
+        "{a: 1}",         "{a: '1'}",     "{a: 01}",      "{a: true}",         "{a: 'true'}",
+        "{a: 'b\\x01c'}", "[b, '']",      "[b]",          "['', b]",
+    };
+    enum { COUNT = sizeof(different) / sizeof(different[0]) };
+    for (size_t i = 0; i < COUNT; i++) {
+        for (size_t j = 0; j < i; j++)
+            assert_int_not_equal(digest_of(different[i]), digest_of(different[j]));
+    }
+    assert_int_equal(digest_of("{a: b, c: [d]}"), digest_of("# x\na: 'b'\n\nc:\n- \"d\"\n"));
+    /* Lengths of one byte, two, three. */
+    static const int lengths[] = {127, 128, 129, 16383, 16384};
+    for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
+        CLEANUP_BUF struct buf text = {0}, longer = {0};
+        buf_printf(&text, "['%0*d', x]%c", lengths[i], 0, 0);
+        buf_printf(&longer, "['%0*d', x]%c", lengths[i] + 1, 0, 0);
+        assert_int_equal(digest_of(text.data), digest_of(text.data));
+        assert_int_not_equal(digest_of(text.data), digest_of(longer.data));
+    }
+}
+
 static void test_get_and_describe(void **state)
 {
     (void)state;
@@ -289,13 +386,11 @@ static void test_get_and_describe(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_yaml_scalars),
-        cmocka_unit_test(test_yaml_documents),
-        cmocka_unit_test(test_yaml_aliases),
-        cmocka_unit_test(test_yaml_errors),
-        cmocka_unit_test(test_json),
-        cmocka_unit_test(test_limits),
-        cmocka_unit_test(test_get_and_describe),
+        cmocka_unit_test(test_yaml_scalars), cmocka_unit_test(test_yaml_documents),
+        cmocka_unit_test(test_yaml_aliases), cmocka_unit_test(test_yaml_errors),
+        cmocka_unit_test(test_json),         cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_large_maps),   cmocka_unit_test(test_large_merges),
+        cmocka_unit_test(test_digest),       cmocka_unit_test(test_get_and_describe),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,6 +2,7 @@
 #include "base/mem.h"
 
 #include <fcntl.h>
+#include <malloc.h>
 #include <stdalign.h>
 #include <stdlib.h>
 #include <sys/wait.h>
@@ -187,6 +188,35 @@ static void test_arena_strings(void **state)
     assert_non_null(arena_array(&arena, 0, 8));
 }
 
+/* Strings lie side by side, and what follows them is aligned again. */
+static void test_arena_packs_strings(void **state)
+{
+    (void)state;
+    CLEANUP_ARENA struct arena arena = {0};
+    const char *first = arena_copy(&arena, STR("ab")).ptr;
+    const char *second = arena_copy(&arena, STR("c")).ptr;
+    assert_ptr_equal(second, first + 3);
+    for (size_t i = 0; i < 2000; i++) {
+        struct str text = arena_printf(&arena, "%zu", i);
+        assert_int_equal((uintptr_t)arena_alloc(&arena, i % 40) % alignof(max_align_t), 0);
+        assert_string_equal(first, "ab");
+        assert_int_equal(strtoul(text.ptr, NULL, 10), i);
+    }
+}
+
+/* A few bytes take little; something large does not end the chunk that is being filled. */
+static void test_arena_is_frugal(void **state)
+{
+    (void)state;
+    CLEANUP_ARENA struct arena arena = {0};
+    char *before = arena_alloc(&arena, 16);
+    assert_in_range(malloc_usable_size(arena.chunks), 16, 512);
+    char *large = arena_alloc(&arena, 100 * 1000);
+    char *after = arena_alloc(&arena, 16);
+    assert_ptr_equal(after, before + 16);
+    assert_true(is_zero(large, 100 * 1000));
+}
+
 static void test_arena_again(void **state)
 {
     (void)state;
@@ -222,6 +252,8 @@ int main(void)
         cmocka_unit_test(test_buf_growth),
         cmocka_unit_test(test_arena),
         cmocka_unit_test(test_arena_strings),
+        cmocka_unit_test(test_arena_packs_strings),
+        cmocka_unit_test(test_arena_is_frugal),
         cmocka_unit_test(test_arena_again),
         cmocka_unit_test(test_cleanup_close),
     };

@@ -146,8 +146,9 @@ static inline void show_endpoint(struct buf *out, const struct model_endpoint *e
 {
     buf_printf(out, " %s", e->live ? "live" : "none");
     show_text(out, "node", e->node);
-    buf_printf(out, " id=%.*s,%.*s,%.*s", STR_ARG(e->orchestrator), STR_ARG(e->workload),
-               STR_ARG(e->endpoint));
+    if (e->workload.len > 0)
+        buf_printf(out, " id=%.*s,%.*s,%.*s", STR_ARG(e->orchestrator), STR_ARG(e->workload),
+                   STR_ARG(e->endpoint));
     show_text(out, "if", e->interface);
     show_text(out, "sa", e->account);
     show_labels(out, "labels", &e->labels);
@@ -158,6 +159,24 @@ static inline void show_endpoint(struct buf *out, const struct model_endpoint *e
                    e->ports[i].port);
 }
 
+static inline void show_slice(struct buf *out, const struct model_endpoint_slice *s)
+{
+    show_text(out, "of", s->service);
+    for (size_t i = 0; i < s->address_count; i++)
+        buf_printf(out, "%s%s", i > 0 ? "," : " addresses=", ip_format_addr(&s->addresses[i]).text);
+    for (size_t i = 0; i < s->port_count; i++)
+        buf_printf(out, "%s%u:%u", i > 0 ? "," : " ports=", s->ports[i].protocol, s->ports[i].port);
+}
+
+static inline void show_felix_configuration(struct buf *out,
+                                            const struct model_felix_configuration *f)
+{
+    show_labels(out, "settings", &f->settings);
+    show_selector(out, "for", &f->node_selector);
+    if (f->created != 0)
+        buf_printf(out, " created=%lld", (long long)f->created);
+}
+
 /* "KIND NAMESPACE/NAME …", with BROKEN behind the name if it is. */
 static inline void show_resource(struct buf *out, const struct model_resource *r)
 {
@@ -166,7 +185,7 @@ static inline void show_resource(struct buf *out, const struct model_resource *r
     buf_append_str(out, model_key_format(&arena, &r->key));
     if (r->broken.len > 0)
         buf_append_str(out, STR(" BROKEN"));
-    if (kind == MODEL_POD || kind == MODEL_WORKLOAD_ENDPOINT)
+    if (kind == MODEL_POD || kind == MODEL_WORKLOAD_ENDPOINT || kind == MODEL_HOST_ENDPOINT)
         show_endpoint(out, &r->endpoint);
     else
         show_labels(out, "labels", &r->labels);
@@ -184,6 +203,12 @@ static inline void show_resource(struct buf *out, const struct model_resource *r
     }
     if (kind == MODEL_NETWORK_SET || kind == MODEL_GLOBAL_NETWORK_SET)
         show_nets(out, "nets", r->network_set.nets, r->network_set.net_count);
+    if (kind == MODEL_ENDPOINT_SLICE)
+        show_slice(out, &r->endpoint_slice);
+    if (kind == MODEL_FELIX_CONFIGURATION)
+        show_felix_configuration(out, &r->felix_configuration);
+    if (kind == MODEL_CLUSTER_INFORMATION)
+        buf_printf(out, " %s", r->cluster_information.datastore_ready ? "ready" : "wait");
 }
 
 #endif

@@ -48,6 +48,8 @@
                    .selector = STR_INIT("114"),                                                    \
                    .not_selector = STR_INIT("118"),                                                \
                    .namespace_selector = STR_INIT("116"),                                          \
+                   .service = STR_INIT("132"),                                                     \
+                   .service_namespace = STR_INIT("133"),                                           \
                    .account = {STR_INIT("s"), TWO("n", "")}},                                      \
         .destination = {.nets = ONE("6"),                                                          \
                         .not_nets = ONE("105"),                                                    \
@@ -61,6 +63,8 @@
                         .selector = STR_INIT("115"),                                               \
                         .not_selector = STR_INIT("119"),                                           \
                         .namespace_selector = STR_INIT("117"),                                     \
+                        .service = STR_INIT("130"),                                                \
+                        .service_namespace = STR_INIT("131"),                                      \
                         .account = {STR_INIT("t"), ONE("m")}},                                     \
         .http = {TWO("GET", "*"),                                                                  \
                  (struct psync_path[]){{PSYNC_PATH_EXACT, STR_INIT("/a")},                         \
@@ -197,8 +201,9 @@ static uint64_t field_number(struct str message, uint32_t number)
 static void test_rule_numbers(void **state)
 {
     (void)state;
-    static const uint32_t texts[] = {1,   4,   6,   10,  11,  12,  13,  15,  103, 105, 109,
-                                     110, 112, 113, 114, 115, 116, 117, 118, 119, 201};
+    static const uint32_t texts[] = {1,   4,   6,   10,  11,  12,  13,  15,  103,
+                                     105, 109, 110, 112, 113, 114, 115, 116, 117,
+                                     118, 119, 130, 131, 132, 133, 201};
     static const uint32_t ranges[] = {5, 7, 104, 106};
     const struct psync_message policy = {
         .kind = PSYNC_POLICY_UPDATE,
