@@ -82,6 +82,8 @@ static void convert_service(const struct rules_context *c, const struct model_en
 {
     struct str namespace = from->service_namespace.len > 0 ? from->service_namespace : c->namespace;
     struct psync_strings *sets = is_source ? &side->set_ids : &side->ip_port_set_ids;
+    side->service = from->service_name;
+    side->service_namespace = from->service_namespace;
     *sets = one_set(c, ipsets_use_service(c->ipsets, namespace, from->service_name, !is_source));
 }
 
