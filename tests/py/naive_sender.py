@@ -6,9 +6,9 @@ with it: with one that is right, and with some that are not (see test_calculatio
 
 from google.protobuf import json_format
 
+import fold
 from calculation.resources import name_of
 from calculation.stream import SET_FIELDS
-from fold import MOST_MEMBERS
 from plain import resources
 from plain.state import plan
 from probe import b64
@@ -91,7 +91,8 @@ def _wrapped(field, content):
 
 def _pieces(members):
     members = sorted(members)
-    return [members[start:start + MOST_MEMBERS] for start in range(0, len(members), MOST_MEMBERS)]
+    most = fold.MOST_MEMBERS
+    return [members[start:start + most] for start in range(0, len(members), most)]
 
 
 class NaiveSender:

@@ -4,6 +4,7 @@ import pytest
 
 import fold
 import sequences
+import test_calculation_property
 import worlds
 from naive_sender import NaiveSender
 from protos import felix
@@ -21,6 +22,11 @@ def test_right_sender_passes(rng, target):
             world = worlds.apply(world, changes)
         assert sequences.report(NaiveSender(), sequences.from_nothing(world), target) is None
         assert sequences.report(NaiveSender(), sequences.from_nothing(world, rng), target) is None
+
+
+def test_right_sender_splits_large_sets(monkeypatch):
+    monkeypatch.setattr(fold, "MOST_MEMBERS", 100)
+    test_calculation_property.large_set(NaiveSender(), 100)
 
 
 class _Wrong(NaiveSender):

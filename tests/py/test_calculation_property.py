@@ -9,6 +9,7 @@ import pytest
 
 import fold
 import sequences
+import vectors
 import worlds
 from calculation import resources
 from plain import endpoints
@@ -43,20 +44,19 @@ not_yet = pytest.mark.xfail(strict=True, reason="the probe has no node_open yet"
 
 @not_yet
 def test_sound_worlds(probe, rng):
-    for _ in range(_count(25)):
+    for _ in range(_count(30)):
         _one_sequence(probe, rng, worlds.Options(broken=False))
 
 
 @not_yet
 def test_worlds_with_broken_resources(probe, rng):
-    for _ in range(_count(25)):
+    for _ in range(_count(30)):
         _one_sequence(probe, rng, worlds.Options())
 
 
-@not_yet
-def test_large_set(probe):
+def large_set(calculation, most):
     """It comes, grows and shrinks in messages that are small enough."""
-    name, target = "GlobalNetworkSet large", {"node": "node-1"}
+    name = "GlobalNetworkSet large"
 
     def of_size(size):
         nets = [f"10.{index >> 16}.{index >> 8 & 255}.{index & 255}" for index in range(0, 2 * size, 2)]
@@ -64,11 +64,16 @@ def test_large_set(probe):
 
     rule = {"action": "Allow", "source": {"selector": "k == 'v'"}}
     small = {"Namespace bank": {}, "Pod bank/p0": {"ip": "10.0.0.1"}, "GlobalNetworkPolicy p": {"ingress": [rule]}}
-    run = sequences.Run(probe, target)
+    run = sequences.Run(calculation, {"node": "node-1"})
     run.flush([{"set": each, "to": resources.resource(each, content)} for each, content in small.items()])
-    for size in (100_000, 10, 200_000, 0):
+    for size in (most + most // 10, 10, most + 1, 0):
         run.flush(of_size(size))
     run.close()
+
+
+@not_yet
+def test_large_set(probe):
+    large_set(probe, fold.MOST_MEMBERS)
 
 
 # ---- from a directory, for one workload ---------------------------------------------------
@@ -81,6 +86,22 @@ def _calculated(probe, folder, world, workload):
     client = fold.Client()
     client.flush([unb64(message) for message in answer["messages"]])
     return client
+
+
+CLUSTER = vectors.load("calculation_cluster.yaml")["world"]
+
+# What is wrong there has none of the marks by which the model knows it.
+UNMARKED = ["an unknown podSelector"]
+
+
+@pytest.mark.parametrize("case", **vectors.by_name(
+    [case for case in vectors.load("calculation.yaml")["cases"] if case["name"] not in UNMARKED]))
+def test_model_agrees_with_table(probe, tmp_path, case):
+    """The model, on the worlds of which a table tells what must come out."""
+    world = {name: resources.resource(name, content)
+             for name, content in resources.merged(CLUSTER, case.get("world")).items()}
+    workload = case.get("workload", "bank/web")
+    sequences.compare(_calculated(probe, tmp_path, world, workload), world, {"workload": workload})
 
 
 def test_directories(probe, rng, tmp_path):
