@@ -13,7 +13,7 @@ import yaml
 
 import vectors
 from calculation import clusters, kubernetes
-from calculation.reachability import Judge, check_case, expected, principal, request
+from calculation.reachability import Judge, check_case, expected, from_directory, principal, request
 
 TABLE = vectors.load("kubernetes_policy.yaml")
 
@@ -35,10 +35,10 @@ def _world(case):
 @pytest.mark.parametrize("case", **vectors.by_name(TABLE["cases"]))
 def test_table(probe, tmp_path, case):
     assert set(case) - {"allowed", "reaches"} == {"name", "policies"}
-    world = _world(case)
-    check_case(probe, tmp_path, TABLE, world, case)
+    messages = from_directory(probe, tmp_path)(_world(case), "bank/web")
+    check_case(probe, TABLE, messages, case)
     if "allowed" in case:
-        judge, wanted = Judge(probe, tmp_path, world, "bank/web"), expected(TABLE, case["allowed"])
+        judge, wanted = Judge(probe, messages), expected(TABLE, case["allowed"])
         for stolen in ["bank/customer", "shop/customer"]:
             assert judge.allowed(TABLE, lambda _: stolen) <= wanted
 
@@ -85,7 +85,8 @@ def test_random_clusters(probe, tmp_path, rng):
     for _ in range(CLUSTERS):
         cluster = clusters.cluster(rng)
         target = cluster["pods"][0]
-        judge = Judge(probe, tmp_path, clusters.world(cluster), f"{target.namespace}/{target.name}")
+        judge = Judge(probe, from_directory(probe, tmp_path)(
+            clusters.world(cluster), f"{target.namespace}/{target.name}"))
         for source, protocol, port in clusters.requests(cluster, rng, REQUESTS):
             wanted = kubernetes.allowed(cluster, target, source, protocol, port)
             asked = {"from": source, "to": target.address, "to_port": port, "protocol": protocol}

@@ -10,6 +10,7 @@ from plain import resources
 NAMESPACES = ["bank", "shop", "audit"]
 ACCOUNTS = ["a", "b"]
 KEYS, VALUES = clusters.KEYS, clusters.VALUES
+PROFILE_KEY = "colour"
 PORT_NAMES = clusters.PORT_NAMES
 PORTS = clusters.PORTS
 ADDRESSES = [f"10.0.{half}.{index}" for half in (0, 1) for index in (1, 2, 3, 4)] + ["fd00::1", "fd00::2"]
@@ -69,7 +70,7 @@ def pod_selector(rng):
             f"projectcalico.org/namespace == '{rng.choice(NAMESPACES)}'", "has(projectcalico.org/namespace)",
             "projectcalico.org/orchestrator == 'k8s'", f"projectcalico.org/serviceaccount == '{rng.choice(ACCOUNTS)}'",
             _term(rng, ["pcns." + key for key in KEYS]), _term(rng, ["pcsa." + key for key in KEYS]),
-            f"pcns.projectcalico.org/name == '{rng.choice(NAMESPACES)}'"])
+            f"pcns.projectcalico.org/name == '{rng.choice(NAMESPACES)}'", _term(rng, [PROFILE_KEY])])
     return _combined(rng, term)
 
 

@@ -68,9 +68,9 @@ def _pod_metadata(rng):
     metadata = {"labels": _labels(rng)}
     if chance(rng, 0.05):
         metadata["labels"][rng.choice(["projectcalico.org/namespace", "projectcalico.org/serviceaccount"])] = "a"
-    if chance(rng, 0.15):
+    if chance(rng, 0.2):
         metadata["annotations"] = {"cni.projectcalico.org/podIP": rng.choice(["", rng.choice(ADDRESSES)])}
-    if chance(rng, 0.1):
+    if chance(rng, 0.5 if metadata.get("annotations") else 0.05):
         metadata["deletionTimestamp"] = "2026-01-01T00:00:00Z"
     return metadata
 
@@ -94,7 +94,7 @@ def _endpoint_ports(rng):
 
 
 def _profile_names(rng):
-    return some(rng, [*PROFILES, "gone", "kns.bank", "ksa.bank.a"]) if chance(rng, 0.8) else []
+    return rng.choice([PROFILES, PROFILES[::-1], some(rng, [*PROFILES, "gone", "kns.bank", "ksa.bank.a"]), []])
 
 
 def _workload_endpoint(rng, _):
@@ -123,7 +123,9 @@ def _namespace(rng, _):
 
 
 def _profile(rng, options):
-    return {"spec": {"labelsToApply": _labels(rng, forged=0),
+    # That label is on no endpoint itself, so that it shows which of two profiles gives it.
+    labels = {**_labels(rng, forged=0), policies.PROFILE_KEY: rng.choice(VALUES)}
+    return {"spec": {"labelsToApply": labels,
                      "ingress": policies.rules(rng, "ingress", False, options.services),
                      "egress": policies.rules(rng, "egress", False, options.services)}}
 
@@ -163,9 +165,9 @@ _KINDS = {
     "Pod": (_pod, _IN_NAMESPACE, PODS, 6),
     "Namespace": (_namespace, _GLOBAL, NAMESPACES, 3),
     "ServiceAccount": (_namespace, _IN_NAMESPACE, ACCOUNTS, 2),
-    "WorkloadEndpoint": (_workload_endpoint, _IN_NAMESPACE[:2], ["w0", "w1"], 2),
+    "WorkloadEndpoint": (_workload_endpoint, _IN_NAMESPACE[:2], ["w0", "w1"], 3),
     "HostEndpoint": (_host_endpoint, _GLOBAL, ["h0", "h1"], 1),
-    "Profile": (_profile, _GLOBAL, PROFILES, 1),
+    "Profile": (_profile, _GLOBAL, PROFILES, 2),
     "Tier": (_tier, _GLOBAL, TIERS, 2),
     "NetworkSet": (_network_set, _IN_NAMESPACE, ["s0", "s1"], 2),
     "GlobalNetworkSet": (_network_set, _GLOBAL, ["s0", "s1"], 1),
@@ -266,7 +268,7 @@ def _change(rng, world, options):
         return {"set": name, "to": copy.deepcopy(old)}  # says nothing new
     if old is not None and form < 0.8 and not resources.is_broken(old):
         new = _mixed(rng, kind, old, new)
-    if options.broken and chance(rng, 0.08):
+    if options.broken and chance(rng, 0.3 if kind == "Tier" else 0.08):
         new = _broken(rng, kind, new) or new
     return {"set": name, "to": new}
 

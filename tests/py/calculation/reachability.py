@@ -60,17 +60,24 @@ def principal(account):
     return f"spiffe://cluster.local/ns/{namespace}/sa/{name}"
 
 
-class Judge:
-    """Whether a workload of a world lets a request in, or (outwards) out."""
-
-    def __init__(self, probe, folder, world, workload, outwards=False):
+def from_directory(probe, folder):
+    """calculate(world, workload) -> messages, by the code under test, from a directory."""
+    def calculate(world, workload):
         resources.write(folder, world)
         answer = probe.ask("calc", directory=str(folder), workload=workload)
         assert answer["ok"], answer
+        return [unb64(message) for message in answer["messages"]]
+
+    return calculate
+
+
+class Judge:
+    """Whether a workload lets a request in, or (outwards) out, by the messages for it."""
+
+    def __init__(self, probe, messages, outwards=False):
         self.outwards = outwards
         self.judge = judges.ProbeJudge(probe)
         self.judge.reset()
-        messages = [unb64(message) for message in answer["messages"]]
         probe.sync([mirrored(message) for message in messages] if outwards else messages)
 
     def is_allowed(self, **given):
@@ -89,12 +96,11 @@ def own_account(table):
     return lambda source: table["sources"][source].get("account")
 
 
-def check_case(probe, folder, table, world, case):
+def check_case(probe, table, messages, case):
     """What a case says of `allowed` (who reaches the pod) and of `reaches` (whom it reaches)."""
     if "allowed" in case:
-        judge, wanted = Judge(probe, folder, world, "bank/web"), expected(table, case["allowed"])
+        judge, wanted = Judge(probe, messages), expected(table, case["allowed"])
         assert judge.allowed(table) == wanted
         assert judge.allowed(table, own_account(table)) == wanted
     if "reaches" in case:
-        judge = Judge(probe, folder, world, "bank/web", outwards=True)
-        assert judge.allowed(table) == expected(table, case["reaches"])
+        assert Judge(probe, messages, outwards=True).allowed(table) == expected(table, case["reaches"])
