@@ -73,24 +73,24 @@ def _port(rng):
     return entry
 
 
-def _rule(rng):
+def _rule(rng, peers="from"):
     rule = {}
     if rng.random() < 0.85:
-        rule["from"] = [_peer(rng) for _ in range(rng.randint(0 if rng.random() < 0.2 else 1, 3))]
+        rule[peers] = [_peer(rng) for _ in range(rng.randint(0 if rng.random() < 0.2 else 1, 3))]
     if rng.random() < 0.5:
         rule["ports"] = [_port(rng) for _ in range(rng.randint(0 if rng.random() < 0.2 else 1, 3))]
     return rule
 
 
-def _policy(rng):
+def policy_spec(rng):
     spec = {"podSelector": _selector(rng) if rng.random() < 0.5 else {}}
     if rng.random() < 0.8:
         spec["ingress"] = [_rule(rng) for _ in range(rng.randint(0, 3))]
     if rng.random() < 0.2:
-        spec["egress"] = [{}]
+        spec["egress"] = [_rule(rng, "to") for _ in range(rng.randint(0, 2))]
     if rng.random() < 0.3:
         spec["policyTypes"] = rng.sample(["Ingress", "Egress"], rng.randint(0, 2))
-    return rng.choice(NAMESPACES[:2]), spec
+    return spec
 
 
 def cluster(rng):
@@ -100,7 +100,8 @@ def cluster(rng):
             for index in range(rng.randint(2, 7))]
     pods[0].namespace, pods[0].name = "bank", "web-0"
     return {"namespaces": {name: _labels(rng) for name in NAMESPACES}, "pods": pods,
-            "policies": [_policy(rng) for _ in range(rng.randint(1, 5))]}
+            "policies": [(rng.choice(NAMESPACES[:2]), policy_spec(rng))
+                         for _ in range(rng.randint(1, 5))]}
 
 
 def requests(cluster_, rng, count):

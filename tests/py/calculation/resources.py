@@ -7,7 +7,7 @@ A *world* is a dictionary from "KIND [NAMESPACE/]NAME" to the content:
   KubernetesNetworkPolicy bank/p: {podSelector: {}}
 
 `labels`, `annotations` and `deletionTimestamp` go to the metadata.  What is left is
-the spec, but of a Pod: there `ip` or `ips`, `account` and `ports` fill spec and
+the spec, but of a kind that has none, and of a Pod: there `ip` or `ips`, `account` and `ports` fill spec and
 status, and `spec` and `status` add to these.
 """
 
@@ -21,7 +21,9 @@ KUBERNETES = {
     "ServiceAccount": ("v1", "ServiceAccount"),
     "Pod": ("v1", "Pod"),
     "KubernetesNetworkPolicy": ("networking.k8s.io/v1", "NetworkPolicy"),
+    "EndpointSlice": ("discovery.k8s.io/v1", "EndpointSlice"),
 }
+WITHOUT_SPEC = ("Namespace", "ServiceAccount", "EndpointSlice")
 METADATA = ("labels", "annotations", "deletionTimestamp")
 
 
@@ -58,9 +60,17 @@ def resource(name, content):
     metadata.update({key: rest.pop(key) for key in METADATA if key in rest})
     if kind == "Pod":
         rest = _pod(rest)
-    elif kind not in ("Namespace", "ServiceAccount"):
+    elif kind not in WITHOUT_SPEC:
         rest = {"spec": rest}
     return {"apiVersion": api, "kind": kind_in_file, "metadata": metadata, **rest}
+
+
+def name_of(whole):
+    """The name in a world of a whole resource, or of one of which only the key is there."""
+    kind, metadata = whole["kind"], whole["metadata"]
+    kinds = [name for name, api in KUBERNETES.items() if api == (whole["apiVersion"], kind)]
+    place = f"{metadata['namespace']}/" if metadata.get("namespace") else ""
+    return f"{kinds[0] if kinds else kind} {place}{metadata['name']}"
 
 
 class _Dumper(yaml.SafeDumper):

@@ -40,12 +40,12 @@ def policy_name(policy_id):
     return f"{policy_id.kind} {place}{policy_id.name}"
 
 
-def canonical_rule(rule):
-    """A plain rule with its sets' members sorted and its selectors in one form."""
+def canonical_rule(rule, content=sorted):
+    """A plain rule with its sets in one order, each as `content` has it, and its selectors in one form."""
     rule = dict(rule)
     for field in SET_FIELDS:
         if field in rule:
-            rule[field] = sorted(sorted(members) for members in rule[field])
+            rule[field] = sorted(content(each) for each in rule[field])
     for field in SELECTOR_FIELDS:
         if field in rule:
             rule[field] = canonical(rule[field])
@@ -53,6 +53,50 @@ def canonical_rule(rule):
         if "selector" in rule.get(field, {}):
             rule[field] = {**rule[field], "selector": canonical(rule[field]["selector"])}
     return rule
+
+
+def plain_rule(rule):
+    """The fields of a felix.Rule; sets are ids still."""
+    fields = json_format.MessageToDict(rule, preserving_proto_field_name=True)
+    fields.pop("rule_id", None)
+    return fields
+
+
+def plain_policy(policy, plain_rules):
+    return {"namespace": policy.namespace, "tier": policy.tier,
+            "original_selector": policy.original_selector,
+            "untracked": policy.untracked, "pre_dnat": policy.pre_dnat,
+            "inbound": plain_rules(policy.inbound_rules),
+            "outbound": plain_rules(policy.outbound_rules)}
+
+
+def plain_profile(profile, plain_rules):
+    return {"inbound": plain_rules(profile.inbound_rules),
+            "outbound": plain_rules(profile.outbound_rules)}
+
+
+def endpoint_name(endpoint_id):
+    return "/".join([endpoint_id.orchestrator_id, endpoint_id.workload_id, endpoint_id.endpoint_id])
+
+
+def plain_endpoint(update):
+    endpoint = update.endpoint
+    return {
+        "id": endpoint_name(update.id),
+        "state": endpoint.state, "interface": endpoint.name, "mac": endpoint.mac,
+        "profiles": list(endpoint.profile_ids),
+        "ipv4": list(endpoint.ipv4_nets), "ipv6": list(endpoint.ipv6_nets),
+        "tiers": [{"name": tier.name, "default": tier.default_action,
+                   "ingress": [policy_name(policy) for policy in tier.ingress_policies],
+                   "egress": [policy_name(policy) for policy in tier.egress_policies]}
+                  for tier in endpoint.tiers],
+    }
+
+
+def set_ids(content):
+    """The ids of the sets that a Policy or Profile names."""
+    return {set_id for rule in [*content.inbound_rules, *content.outbound_rules]
+            for field in SET_FIELDS for set_id in getattr(rule, field)}
 
 
 class Stream:
@@ -117,8 +161,7 @@ class Stream:
         assert {name for update in self.endpoints
                 for name in update.endpoint.profile_ids} == set(self.profiles)
         named = {set_id for content in [*self.policies.values(), *self.profiles.values()]
-                 for rule in [*content.inbound_rules, *content.outbound_rules]
-                 for field in SET_FIELDS for set_id in getattr(rule, field)}
+                 for set_id in set_ids(content)}
         assert named == set(self.ip_sets)
         for members in self.ip_sets.values():
             assert len(members) == len(set(members)), f"a member twice: {members}"
@@ -126,8 +169,7 @@ class Stream:
     def _rules(self, rules):
         plain = []
         for rule in rules:
-            fields = json_format.MessageToDict(rule, preserving_proto_field_name=True)
-            fields.pop("rule_id", None)
+            fields = plain_rule(rule)
             for field in SET_FIELDS:
                 if field in fields:
                     fields[field] = [self.ip_sets[set_id] for set_id in fields[field]]
@@ -135,31 +177,14 @@ class Stream:
         return plain
 
     def plain_policy(self, name):
-        policy = self.policies[name]
-        return {"namespace": policy.namespace, "tier": policy.tier,
-                "original_selector": policy.original_selector,
-                "untracked": policy.untracked, "pre_dnat": policy.pre_dnat,
-                "inbound": self._rules(policy.inbound_rules),
-                "outbound": self._rules(policy.outbound_rules)}
+        return plain_policy(self.policies[name], self._rules)
 
     def plain_profile(self, name):
-        profile = self.profiles[name]
-        return {"inbound": self._rules(profile.inbound_rules),
-                "outbound": self._rules(profile.outbound_rules)}
+        return plain_profile(self.profiles[name], self._rules)
 
     def plain_endpoint(self):
         """None when the workload is no endpoint."""
         if not self.endpoints:
             return None
         update, = self.endpoints
-        endpoint = update.endpoint
-        return {
-            "id": "/".join([update.id.orchestrator_id, update.id.workload_id, update.id.endpoint_id]),
-            "state": endpoint.state, "interface": endpoint.name, "mac": endpoint.mac,
-            "profiles": list(endpoint.profile_ids),
-            "ipv4": list(endpoint.ipv4_nets), "ipv6": list(endpoint.ipv6_nets),
-            "tiers": [{"name": tier.name, "default": tier.default_action,
-                       "ingress": [policy_name(policy) for policy in tier.ingress_policies],
-                       "egress": [policy_name(policy) for policy in tier.egress_policies]}
-                      for tier in endpoint.tiers],
-        }
+        return plain_endpoint(update)
