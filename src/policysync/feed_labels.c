@@ -31,20 +31,25 @@ static size_t place_of(const struct feed *feed, uint64_t serial)
     return low;
 }
 
-static void tell_readers(struct feed *feed, struct str message, uint64_t serial)
+/* What waits has outgrown its bound. */
+static void give_up_lagging(struct feed *feed)
 {
-    if (feed->readers.count == 0)
-        return;
-    chain_append(&feed->label_changes, message, serial);
-    for (uint32_t i = 0; i < feed->readers.count; i++)
-        feed_reader_wake(feed->readers.items[i]);
-    if (feed->label_changes.bytes <= FEED_LAG)
-        return;
     for (uint32_t i = 0; i < feed->readers.count; i++) {
         struct feed_reader *reader = feed->readers.items[i];
         if (!chain_is_at_end(reader->position))
             feed_reader_give_up(reader);
     }
+}
+
+static void tell_readers(struct feed *feed, struct str message, uint64_t serial)
+{
+    if (feed->readers.count == 0)
+        return;
+    if (feed->label_changes.bytes > FEED_LAG)
+        give_up_lagging(feed);
+    chain_append(&feed->label_changes, message, serial);
+    for (uint32_t i = 0; i < feed->readers.count; i++)
+        feed_reader_wake(feed->readers.items[i]);
 }
 
 void feed_labels_set(struct feed *feed, const struct psync_message *update)

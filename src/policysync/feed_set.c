@@ -189,10 +189,11 @@ void feed_set_delta(struct feed *feed, const struct psync_ipset_delta *delta)
     feed_set_drop_snapshot(feed, set);
     if (set->readers.count == 0)
         return;
-    append_change(set, delta);
-    tell_readers(set);
+    /* Before the new change, which may be large, and which nobody had the time to read. */
     if (set->changes.bytes > FEED_LAG)
         cut_off_lagging(set);
+    append_change(set, delta);
+    tell_readers(set);
 }
 
 void feed_set_remove(struct feed *feed, struct str id)

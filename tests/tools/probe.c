@@ -17,6 +17,7 @@
 #include "model/decode.h"
 #include "policysync/decode.h"
 #include "policysync/encode.h"
+#include "policysync/feed.h"
 #include "selector/selector.h"
 
 struct probe {
@@ -27,6 +28,14 @@ struct probe {
     struct identity_domains domains;
     int logged;
     struct calc *node; /* of node_open; NULL before */
+    struct feed *feed; /* told what node_change answers */
+    struct map readers; /* name -> struct reader */
+};
+
+struct reader {
+    char *name;
+    struct feed_reader *feed_reader;
+    int told_ready; /* how often it was told that there is something to read */
 };
 
 /* ---- base64 ---- */
@@ -359,13 +368,34 @@ static void op_calc(struct probe *p, struct arena *arena, json_t *in, json_t *ou
 
 /* ---- a node's stream, change by change ---- */
 
+static void free_reader(struct reader *reader)
+{
+    feed_leave(reader->feed_reader);
+    free(reader->name);
+    free(reader);
+}
+
 static void op_node_close(struct probe *p, struct arena *arena, json_t *in, json_t *out)
 {
+    size_t position = 0;
+    struct map_entry *entry;
     (void)arena;
     (void)in;
+    while ((entry = map_next(&p->readers, &position)) != NULL)
+        free_reader(entry->value);
+    map_free(&p->readers);
+    feed_free(p->feed);
+    p->feed = NULL;
     calc_free(p->node);
     p->node = NULL;
-    set_bool(out, "ok", true);
+    if (out != NULL)
+        set_bool(out, "ok", true);
+}
+
+static bool calc_members(void *ctx, struct str id, struct arena *arena, int *type,
+                         struct psync_strings *members)
+{
+    return calc_set_members(ctx, id, arena, type, members);
 }
 
 static void op_node_open(struct probe *p, struct arena *arena, json_t *in, json_t *out)
@@ -375,6 +405,8 @@ static void op_node_open(struct probe *p, struct arena *arena, json_t *in, json_
         .workload = str_from_c(json_string_value(json_object_get(in, "workload")))};
     op_node_close(p, arena, in, out);
     p->node = calc_new(&scope);
+    const struct feed_source source = {calc_members, p->node};
+    p->feed = feed_new(&source);
 }
 
 /* Decodes one resource as a datastore does; NULL if nothing comes of it. */
@@ -399,9 +431,28 @@ static struct model_resource *decode_one(struct arena *arena, json_t *resource, 
     return first;
 }
 
+/* Into the answer and into the feed. */
+struct node_sink {
+    struct calculation calculation;
+    struct psync_sink feed;
+};
+
+static void on_node_message(void *ctx, const struct psync_message *message)
+{
+    struct node_sink *sink = ctx;
+    on_message(&sink->calculation, message);
+    sink->feed.message(sink->feed.ctx, message);
+}
+
+static void on_node_batch_end(void *ctx)
+{
+    struct node_sink *sink = ctx;
+    sink->feed.batch_end(sink->feed.ctx);
+}
+
 static void op_node_change(struct probe *p, struct arena *arena, json_t *in, json_t *out)
 {
-    struct calculation c = {p->node, json_array()};
+    struct node_sink sink = {{p->node, json_array()}, feed_sink(p->feed)};
     json_t *problems = json_array(), *item;
     size_t index;
     json_array_foreach (json_object_get(in, "update"), index, item) {
@@ -419,10 +470,57 @@ static void op_node_change(struct probe *p, struct arena *arena, json_t *in, jso
     }
     if (json_is_true(json_object_get(in, "in_sync")))
         calc_set_in_sync(p->node);
-    calc_flush(p->node, &(struct psync_sink){on_message, ignore, &c});
+    calc_flush(p->node, &(struct psync_sink){on_node_message, on_node_batch_end, &sink});
     set_bool(out, "ok", true);
-    json_object_set_new(out, "messages", c.messages);
+    json_object_set_new(out, "messages", sink.calculation.messages);
     json_object_set_new(out, "problems", problems);
+}
+
+static struct str text_of(json_t *in, const char *key)
+{
+    return str_from_c(json_string_value(json_object_get(in, key)));
+}
+
+static void on_reader_ready(void *ctx)
+{
+    ((struct reader *)ctx)->told_ready++;
+}
+
+static void op_node_leave(struct probe *p, struct arena *arena, json_t *in, json_t *out)
+{
+    (void)arena;
+    struct reader *reader = map_remove(&p->readers, text_of(in, "reader"));
+    if (reader != NULL)
+        free_reader(reader);
+    set_bool(out, "ok", true);
+}
+
+static void op_node_join(struct probe *p, struct arena *arena, json_t *in, json_t *out)
+{
+    struct reader *reader = mem_zalloc(sizeof(*reader));
+    const struct feed_events events = {on_reader_ready, reader};
+    const struct psync_endpoint_id id = {STR("k8s"), text_of(in, "workload"), STR("eth0")};
+    op_node_leave(p, arena, in, out);
+    reader->name = mem_strndup(text_of(in, "reader"));
+    reader->feed_reader = feed_join(p->feed, &id, &events);
+    map_set(&p->readers, str_from_c(reader->name), reader);
+}
+
+/* At most `most` messages; `end` says why there were not more. */
+static void op_node_read(struct probe *p, struct arena *arena, json_t *in, json_t *out)
+{
+    static const char *const ends[] = {"more", "nothing", "ended", "behind"};
+    struct reader *reader = map_get(&p->readers, text_of(in, "reader"));
+    json_int_t most = json_integer_value(json_object_get(in, "most"));
+    json_t *messages = json_array();
+    enum feed_result result = FEED_MESSAGE;
+    struct str message;
+    (void)arena;
+    while (most-- > 0 && (result = feed_read(reader->feed_reader, &message)) == FEED_MESSAGE)
+        json_array_append_new(messages, to_base64(message));
+    json_object_set_new(out, "messages", messages);
+    json_object_set_new(out, "end", json_string(ends[result]));
+    set_int(out, "told_ready", reader->told_ready);
 }
 
 static const struct {
@@ -444,6 +542,9 @@ static const struct {
     {"node_open", op_node_open},
     {"node_change", op_node_change},
     {"node_close", op_node_close},
+    {"node_join", op_node_join},
+    {"node_read", op_node_read},
+    {"node_leave", op_node_leave},
 };
 
 static void answer(struct probe *p, const char *line, size_t len)
@@ -483,6 +584,6 @@ int main(void)
     authz_store_free(p.store);
     arena_free(&p.domains_arena);
     authz_request_free(&p.request);
-    calc_free(p.node);
+    op_node_close(&p, NULL, NULL, NULL);
     return 0;
 }

@@ -74,7 +74,7 @@ def _service(side, given, namespace):
     name, place = given["name"], given.get("namespace") or namespace
     field = "dst_ip_port_set_ids" if side == "dst" else "src_ip_set_ids"
     return {field: [("service", place, name, side == "dst")],
-            f"original_{side}_service": name, f"original_{side}_service_namespace": place}
+            f"original_{side}_service": name, f"original_{side}_service_namespace": given.get("namespace") or ""}
 
 
 def _side(side, entity, namespace, protocol):
