@@ -16,14 +16,18 @@
 
 /* ---- the path of a target ---- */
 
-/* Takes the next component off a path; empty at its end. */
-static struct str next_component(struct str *path)
+/* Takes the next component off a path. False at its end. */
+static bool next_component(struct str *path, struct str *component)
 {
-    while (path->len > 0 && path->ptr[0] == '/')
-        *path = str_from(*path, 1);
-    struct str component = str_head(*path, str_find(*path, '/'));
-    *path = str_from(*path, component.len);
-    return component;
+    size_t start = 0;
+    while (start < path->len && path->ptr[start] == '/')
+        start++;
+    if (start == path->len)
+        return false;
+    struct str rest = str_make(path->ptr + start, path->len - start);
+    *component = str_head(rest, str_find(rest, '/'));
+    *path = str_make(rest.ptr + component->len, rest.len - component->len);
+    return true;
 }
 
 /* What a TARGET's path consists of. */
@@ -38,19 +42,14 @@ struct parts {
 static bool find_parts(struct str path, struct parts *parts)
 {
     struct str rest = path, before = {NULL, 0}, last = {NULL, 0}, component;
-    const char *end_of_before = NULL, *end_of_last = NULL;
     bool found = false;
-    while ((component = next_component(&rest)).len > 0) {
-        if (str_eq(before, STR("pods")) && str_eq(component, STR("volumes"))) {
-            parts->pods = str_make(path.ptr, (size_t)(end_of_before - path.ptr));
-            parts->uid = last;
-            parts->rest = str_from(path, (size_t)(component.ptr - path.ptr));
-            found = true;
-        }
-        before = last;
-        end_of_before = end_of_last;
-        last = component;
-        end_of_last = component.ptr + component.len;
+    for (; next_component(&rest, &component); before = last, last = component) {
+        if (!str_eq(before, STR("pods")) || !str_eq(component, STR("volumes")))
+            continue;
+        parts->pods = str_head(path, (size_t)(before.ptr + before.len - path.ptr));
+        parts->uid = last;
+        parts->rest = str_from(path, (size_t)(component.ptr - path.ptr));
+        found = true;
     }
     return found;
 }
@@ -58,7 +57,7 @@ static bool find_parts(struct str path, struct parts *parts)
 static bool check_components(struct str path, struct error *err)
 {
     struct str rest = path, component;
-    while ((component = next_component(&rest)).len > 0) {
+    while (next_component(&rest, &component)) {
         if (component.len > NAME_MAX)
             return error_set(err, "%s has a name of more than %d bytes in it", quote(path).text,
                              NAME_MAX);
@@ -78,21 +77,20 @@ static bool parse_path(struct str path, struct parts *parts, struct error *err)
         return error_set(err, "%s has NUL in it", quote(path).text);
     if (!check_components(path, err))
         return false;
-    struct str driver = {NULL, 0}, name = {NULL, 0};
-    if (find_parts(path, parts)) {
-        struct str rest = parts->rest;
-        next_component(&rest);
-        driver = next_component(&rest);
-        name = next_component(&rest);
-    }
-    return (driver.len > 0 && name.len > 0) ||
+    struct str rest, ignored;
+    bool found = find_parts(path, parts);
+    rest = parts->rest;
+    /* volumes, DRIVER, NAME */
+    for (int i = 0; i < 3 && found; i++)
+        found = next_component(&rest, &ignored);
+    return found ||
            error_set(err, "%s is not the path of a pod's volume (.../pods/UID/volumes/DRIVER/NAME)",
                      quote(path).text);
 }
 
 bool mounts_pod_uid(struct str path, struct str *uid, struct error *err)
 {
-    struct parts parts;
+    struct parts parts = {0};
     if (!parse_path(path, &parts, err))
         return false;
     *uid = parts.uid;
@@ -103,8 +101,7 @@ bool mounts_pod_uid(struct str path, struct str *uid, struct error *err)
 
 static void copy_name(char name[static NAME_MAX + 1], struct str component)
 {
-    memcpy(name, component.ptr, component.len);
-    name[component.len] = '\0';
+    snprintf(name, NAME_MAX + 1, "%.*s", STR_ARG(component));
 }
 
 static int open_pods(struct str path)
@@ -130,7 +127,7 @@ static int open_parent(const struct parts *parts, char name[static NAME_MAX + 1]
 {
     int fd = open_pods(parts->pods);
     struct str component = parts->uid, rest = parts->rest, next;
-    while ((next = next_component(&rest)).len > 0) {
+    while (next_component(&rest, &next)) {
         if (fd >= 0)
             descend(&fd, component);
         component = next;
@@ -141,7 +138,7 @@ static int open_parent(const struct parts *parts, char name[static NAME_MAX + 1]
 
 bool mounts_open(struct str path, struct mounts_target *target, struct error *err)
 {
-    struct parts parts;
+    struct parts parts = {0};
     *target = (struct mounts_target){.path = path, .parent = -1};
     if (!parse_path(path, &parts, err))
         return false;
@@ -340,7 +337,7 @@ bool mounts_make(struct mounts_target *target, int folder, bool writable, bool *
                  struct error *err)
 {
     CLEANUP_CLOSE int fd = -1;
-    enum state state;
+    enum state state = UNKNOWN;
     *made = false;
     if (!prepare(target, &fd, &state, err)) {
         remove_made_folder(target);
