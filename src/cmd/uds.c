@@ -67,8 +67,8 @@ static bool call_version(const struct uds_options *o, struct words words, struct
     return true;
 }
 
-/* Puts a copy of this program where kubelet looks for it. In one step, since kubelet may start it at any moment; its name while it is
- * written begins with a dot, and such files kubelet passes over. */
+/* Puts a copy of this program where kubelet looks for it. In one step, since kubelet may start it at any moment; while it is
+ * written, its name begins with a dot, and such files kubelet passes over. */
 static bool call_install(const struct uds_options *o, struct words words, struct error *err)
 {
     enum { PROGRAM_LIMIT = 64 * 1024 * 1024 };

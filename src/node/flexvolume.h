@@ -8,9 +8,9 @@
  *     anything else         {"status":"Not supported","message":…}; exit status 1, and kubelet does without
  *
  * It reads standard output and standard error as one (so a log line would spoil the answer), and it does not call mount if
- * something is mounted at DIR already. OPTIONS is a JSON object of strings, of which these count:
- * kubernetes.io/pod.uid, kubernetes.io/pod.name, kubernetes.io/pod.namespace, kubernetes.io/serviceAccount.name. The UID must be the one in
- * DIR as well: unmount has nothing else to go by.
+ * something is mounted at DIR already. OPTIONS is a JSON object of strings, of which these count: kubernetes.io/pod.uid,
+ * kubernetes.io/pod.name, kubernetes.io/pod.namespace, kubernetes.io/serviceAccount.name. The UID must be the one in DIR as well:
+ * unmount has nothing else to go by.
  *
  * Capabilities: nothing is attached; and kubelet must not give the node agent's folder to the pod's fsGroup.
  *

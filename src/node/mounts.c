@@ -204,10 +204,12 @@ static bool is_tmpfs(int fd)
     return fstatfs(fd, &info) == 0 && info.f_type == TMPFS_MAGIC;
 }
 
-static bool has_access(int fd, bool writable)
+static bool is_restricted(int fd, bool writable)
 {
+    const unsigned long safe = ST_NOSUID | ST_NODEV | ST_NOEXEC;
     struct statvfs info;
-    return fstatvfs(fd, &info) == 0 && ((info.f_flag & ST_RDONLY) == 0) == writable;
+    return fstatvfs(fd, &info) == 0 &&
+           (info.f_flag & (safe | ST_RDONLY)) == (safe | (writable ? 0 : ST_RDONLY));
 }
 
 static bool is_same_folder(int a, int b)
@@ -222,7 +224,7 @@ static bool is_complete(int root, int folder, bool writable)
 {
     CLEANUP_CLOSE int inner = open_folder(root, "nodeagent");
     return inner >= 0 && look(root, inner) == MOUNTED && is_same_folder(inner, folder) &&
-           has_access(inner, writable) && has_access(root, writable);
+           is_restricted(inner, writable) && is_restricted(root, writable);
 }
 
 /* ---- mounting ---- */

@@ -160,7 +160,8 @@ def test_two_volumes_of_a_pod(node, pod):
     unmounted(pod)
 
 
-@pytest.mark.parametrize("root", ["kubelet/a b\tc", "kubelet/a\nb", "kubelet/a\\040b\\", "kubelet/ü#'\"", "kubelet/pods/x/volumes/y"])
+@pytest.mark.parametrize("root", ["kubelet/a b\tc", "kubelet/a\nb", "kubelet/a\\040b\\", "kubelet/ü#'\"",
+                                  "kubelet/pods/x/volumes/y"])
 def test_strange_paths(node, root):
     pod = Pod(node, root=root)
     mounted(pod)
@@ -406,6 +407,9 @@ def test_read_only_prefix(node, pod):
     assert node.mounts() == []
     node.must("mount", "-o", "remount,rw", "/run/k/agent")
     unmounted(pod)
+    # Where there is nothing to remove, that it could not be does not matter.
+    node.must("mount", "-o", "remount,ro", "/run/k/agent")
+    unmounted(pod)
 
 
 @pytest.mark.parametrize("place", ["agent/creds", "agent/mount", "agent/mount/UID", "agent/creds/UID.json"])
@@ -449,17 +453,14 @@ def test_stale_files(node, pod):
 
 @pytest.mark.parametrize("depth", range(1, 5))
 def test_links_in_the_path(node, pod, depth):
-    """From the pod's folder on, links are not followed: neither is something mounted elsewhere, nor unmounted there."""
+    """From the pod's folder on, they are not followed: nothing is mounted elsewhere, nor unmounted there."""
     node.path("kubelet/victim").mkdir()
     node.must("mount", "-t", "tmpfs", "tmpfs", "/run/k/kubelet/victim")
-    link = node.path(pod.dir)
-    for _ in range(depth - 1):
-        link = link.parent
+    parts = pathlib.Path(pod.dir).parts
+    link, behind = node.path("/".join(parts[:len(parts) - depth + 1])), parts[len(parts) - depth + 1:]
     shutil.rmtree(link)
     link.symlink_to("/run/k/kubelet/victim")
-    behind = pathlib.Path(pod.dir).relative_to(pathlib.Path(*pathlib.Path(pod.dir).parts[:-depth])).parts[1:]
-    if behind:
-        node.path("/".join(["kubelet/victim", *behind])).mkdir(parents=True)
+    node.path("kubelet/victim").joinpath(*behind).mkdir(parents=True, exist_ok=True)
     before = node.mounts()
     refused(pod.mount(), "Not a directory")
     assert node.mounts() == before
@@ -469,7 +470,6 @@ def test_links_in_the_path(node, pod, depth):
 
 
 def test_links_above_are_the_administrator_s(node, pod):
-    node.must("mkdir", "/run/k/disk")
     node.must("mv", "/run/k/kubelet/pods", "/run/k/kubelet/real")
     node.must("ln", "-s", "real", "/run/k/kubelet/pods")
     assert pod.mount()[0] == "Success"
@@ -569,7 +569,7 @@ def steps_of_unmount(node, pod):
 def test_order(node, pod):
     """The node agent goes by the credentials: they come last and go first."""
     names = [name for name, _ in steps_of_mount(node, pod)]
-    assert names.index("mkdirat") < names.index("mount") < names.index("renameat")
+    assert names.index("mkdirat") < names.index("mount") < names.index("fsync") < names.index("renameat")
     assert "mount" not in names[names.index("renameat"):]
     names = [name for name, _ in steps_of_unmount(node, pod)]
     assert names.index("unlinkat") < names.index("umount2")
@@ -600,6 +600,16 @@ def without_answer(steps):
     """All but the last write, which is the answer."""
     answer = [step for step in steps if step[0] == "write"][-1]
     return [step for step in steps if step != answer]
+
+
+def test_mount_killed_then_disk_full(node, pod):
+    """What the killed one made is nobody's: it does not stay either."""
+    anew(pod)
+    disturbed(node, ("unlinkat", 1), "signal=KILL", *pod.mount_words())
+    assert len(node.mounts()) == 2
+    fill(node.path("agent"))
+    refused(pod.mount(), "No space left on device")
+    pod.assert_gone()
 
 
 @pytest.mark.parametrize("error", ["EIO", "ENOSPC"])

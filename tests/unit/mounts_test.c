@@ -230,6 +230,9 @@ static void test_made_right(void **state)
     assert_true(make(true, &made, &err));
     assert_true(make(false, &made, &err) && made);
     check_whole(false);
+    assert_int_equal(mount(NULL, TARGET "/nodeagent", NULL, MS_REMOUNT | MS_BIND, NULL), 0);
+    assert_true(make(false, &made, &err) && made);
+    check_whole(false);
     assert_int_equal(rename("w", "old") | mkdir("w", 0755), 0);
     assert_true(make(false, &made, &err) && made);
     check_whole(false);
