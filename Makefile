@@ -19,7 +19,7 @@ help:
 	@echo 'make demo      Yao Bank with real Envoys, start to end (KEEP=1 leaves it up)'
 	@echo 'make test      every test'
 	@echo 'make           build to $(BUILD)/bin'
-	@echo 'make static    one file without shared libraries, $(STATIC)/bin/dikastes; prints its size'
+	@echo 'make static    files without shared libraries, in $(STATIC)/bin; prints their sizes'
 	@echo 'make lint      formatting, analyzers'
 	@echo 'make fuzz      each fuzz target for FUZZ_SECONDS=$(FUZZ_SECONDS)'
 	@echo 'make bench     speed and memory'
@@ -76,7 +76,7 @@ e2e: build
 # The linker warns of getaddrinfo; dikastes(8), STATIC BUILD, says what that means.
 static: deps $(STATIC)/build.ninja
 	@ninja -C $(STATIC) --quiet
-	@stat -c '%n: %s bytes' $(STATIC)/bin/dikastes
+	@stat -c '%n: %s bytes' $(STATIC)/bin/dikastes $(STATIC)/bin/uds
 
 lint: deps $(BUILD)/build.ninja
 	scripts/lint.sh $(BUILD)

@@ -3,6 +3,9 @@
 #include <poll.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -15,6 +18,9 @@ static enum log_format line_format = LOG_LOGFMT;
 
 static const char *const level_names[] = {"debug", "info", "warning", "error"};
 
+static int destination = STDERR_FILENO;
+static const char *syslog_program; /* NULL: destination is standard error */
+
 void log_set_level(enum log_level least)
 {
     least_level = least;
@@ -23,6 +29,18 @@ void log_set_level(enum log_level least)
 void log_set_format(enum log_format format)
 {
     line_format = format;
+}
+
+void log_to_syslog(const char *program)
+{
+    static const struct sockaddr_un address = {AF_UNIX, "/dev/log"};
+    syslog_program = program;
+    destination = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (destination >= 0 &&
+        connect(destination, (const struct sockaddr *)&address, sizeof(address)) != 0) {
+        close(destination);
+        destination = -1;
+    }
 }
 
 bool log_parse_level(struct str word, enum log_level *level)
@@ -109,11 +127,24 @@ static atomic_ulong dropped_lines;
 
 static bool is_writable(void)
 {
-    struct pollfd standard_error = {.fd = STDERR_FILENO, .events = POLLOUT};
-    return poll(&standard_error, 1, 0) == 1 && (standard_error.revents & POLLOUT) != 0;
+    /* poll passes over a destination that is not there, -1. */
+    struct pollfd log = {.fd = destination, .events = POLLOUT};
+    return poll(&log, 1, 0) == 1 && (log.revents & POLLOUT) != 0;
 }
 
-static void write_line(const struct buf *line)
+/* What syslog wants before a line; nothing for standard error. */
+static size_t make_header(enum log_level level, char *text, size_t size)
+{
+    enum { FACILITY_DAEMON = 3 << 3 };
+    static const int severities[] = {7, 6, 4, 3};
+    if (syslog_program == NULL)
+        return 0;
+    int len = snprintf(text, size, "<%d>%s[%d]: ", FACILITY_DAEMON | severities[level],
+                       syslog_program, (int)getpid());
+    return (size_t)len < size ? (size_t)len : size - 1;
+}
+
+static void write_line(enum log_level level, const struct buf *line)
 {
     if (!is_writable()) {
         atomic_fetch_add(&dropped_lines, 1);
@@ -123,7 +154,10 @@ static void write_line(const struct buf *line)
     if (dropped > 0)
         log_event(LOG_WARNING, "Lines were dropped, since nobody read the log",
                   LOG_INT("count", dropped));
-    ssize_t ignored = write(STDERR_FILENO, line->data, line->len);
+    char header[64];
+    const struct iovec parts[] = {{header, make_header(level, header, sizeof(header))},
+                                  {line->data, line->len}};
+    ssize_t ignored = writev(destination, parts, 2);
     (void)ignored; /* there is no second place to complain to */
 }
 
@@ -142,7 +176,7 @@ void log_fields(enum log_level level, const char *message, const struct log_fiel
     for (size_t i = 0; i < count; i++)
         append_field(&line, fields[i]);
     buf_append_str(&line, line_format == LOG_JSON ? STR("}\n") : STR("\n"));
-    write_line(&line);
+    write_line(level, &line);
     buf_free(&line);
 }
 

@@ -1,4 +1,4 @@
-/* The log: one line an event, to standard error.
+/* The log: one line an event, to standard error, or to the system's log.
  *
  *     log_event(LOG_INFO, "Denied request", LOG_STR("reason", reason), LOG_INT("rule", 3));
  *
@@ -9,10 +9,10 @@
  * Values may come from outside: they are escaped, so that no value can begin a line or forge a field,
  * and cut at 1 KiB. Header values, query strings, bodies and credentials are never passed in.
  *
- * A reader that does not read must not stop the program: where standard error is not writable at once, the line is dropped, and
+ * A reader that does not read must not stop the program: where the log is not writable at once, the line is dropped, and
  * the next one that goes through says how many were.
  *
- * Threads: any may log; a line is written with one write(2). The level and the format are set once at
+ * Threads: any may log; a line is written with one system call. Level, format and destination are set once at
  * the start; they and the count of dropped lines are the only globals of the program.
  */
 #ifndef BASE_LOG_H
@@ -36,6 +36,9 @@ struct log_field {
 
 void log_set_level(enum log_level least);
 void log_set_format(enum log_format format);
+/* From now on lines go to the socket /dev/log, as `program` with its process id, facility daemon (RFC 3164, as syslog(3) sends
+ * it). For programs whose standard error somebody takes for something else. Where nobody listens there, they are dropped. */
+void log_to_syslog(const char *program);
 
 /* "debug", "info", "warning" ("warn"), "error", any case. False for another word. */
 bool log_parse_level(struct str word, enum log_level *level);

@@ -1,4 +1,4 @@
-/* Private to decode*.c: the values that resources are made of, checked as the public API of Calico
+/* Private to decode*.c, but for name_is_…: the values that resources are made of, checked as the public API of Calico
  * (projectcalico.org/v3 and its validator) and of Kubernetes checks them. */
 #ifndef MODEL_DECODE_VALUES_H
 #define MODEL_DECODE_VALUES_H

@@ -1,4 +1,4 @@
-"""Manual page and completion know every option, and the manual's example does what it says."""
+"""Manual pages and completion know every option, and the manual's example does what it says."""
 
 import os
 import pathlib
@@ -9,10 +9,12 @@ import subprocess
 
 import pytest
 
+from node import UDS
 from server import DIKASTES, wait_for
 
 ROOT = pathlib.Path(__file__).parents[2]
-MANUAL = ROOT / "docs" / "man" / "dikastes.8"
+MANUALS = ROOT / "docs" / "man"
+MANUAL = MANUALS / "dikastes.8"
 COMPLETION = ROOT / "completions" / "dikastes.bash"
 COMMANDS = ["server", "client", "health"]
 
@@ -21,18 +23,20 @@ def run(*args, **options):
     return subprocess.run(args, check=False, capture_output=True, text=True, timeout=30, **options)
 
 
-def options_of(command):
+def options_of(*command):
     """Every option of --help: a set of names, with the dashes."""
-    shown = run(str(DIKASTES), command, "--help").stdout
+    shown = run(*map(str, command), "--help").stdout
     lines = re.findall(r"^  (?:(-\w), |    )(--[\w-]+)", shown, re.MULTILINE)
     assert len(lines) > 1, shown
     return {name for line in lines for name in line if name}
 
 
-def manual_section(command):
-    """The text of the command's subsection."""
-    text = MANUAL.read_text(encoding="utf-8")
-    return re.split(r"^\.S[sh] ", text.split(f".Ss dikastes {command}\n")[1], flags=re.MULTILINE)[0]
+def manual_options(manual, subsection):
+    """The options that a subsection explains."""
+    text = manual.read_text(encoding="utf-8").split(f".Ss {subsection}\n")[1]
+    section = re.split(r"^\.S[sh] ", text, flags=re.MULTILINE)[0]
+    items = re.findall(r"^\.It (Fl .*)", section, re.MULTILINE)
+    return {"-" + name for item in items for name in re.findall(r"(?:Fl |, )(-?[a-z][\w-]*)", item)}
 
 
 def complete(*words):
@@ -46,14 +50,16 @@ def complete(*words):
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_manual_has_just_the_options(command):
-    items = re.findall(r"^\.It (Fl .*)", manual_section(command), re.MULTILINE)
-    named = {"-" + name for item in items for name in re.findall(r"(?:Fl |, )(-?[a-z][\w-]*)", item)}
-    assert named == options_of(command)
+    assert manual_options(MANUAL, f"dikastes {command}") == options_of(DIKASTES, command)
+
+
+def test_manual_of_uds_has_just_the_options():
+    assert manual_options(MANUALS / "uds.8", "Options") == options_of(UDS)
 
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_completion_has_just_the_options(command):
-    assert complete("dikastes", command, "-") == options_of(command)
+    assert complete("dikastes", command, "-") == options_of(DIKASTES, command)
 
 
 def test_completion_of_words():
@@ -67,11 +73,12 @@ def test_completion_of_words():
     assert "--version" in complete("dikastes", "-")
 
 
-def test_manual_is_well_formed():
-    done = run("man", "--warnings", "-l", str(MANUAL),
+@pytest.mark.parametrize("manual", sorted(MANUALS.iterdir()), ids=lambda path: path.name)
+def test_manual_is_well_formed(manual):
+    done = run("man", "--warnings", "-l", str(manual),
                env={**os.environ, "LC_ALL": "C.UTF-8", "MANWIDTH": "100"})
     assert done.returncode == 0 and not done.stderr, done.stderr
-    assert "healthz" in done.stdout
+    assert manual.name.removesuffix(".8") in done.stdout
 
 
 def example():

@@ -17,7 +17,8 @@ from policy_sync_server import IN_SYNC, NodeAgent
 from server import CLUSTER, policy, wait_for
 
 ROOT = pathlib.Path(__file__).parents[2]
-STATIC = ROOT / os.environ.get("DIKAST_STATIC", "build-static") / "bin" / "dikastes"
+BIN = ROOT / os.environ.get("DIKAST_STATIC", "build-static") / "bin"
+STATIC = BIN / "dikastes"
 LIMIT = 1.5 * 2**20  # bytes; page 9 of the specification says 1.5 MB
 RESOLVER = "127.9.9.9"  # nobody else's port 53
 
@@ -78,6 +79,14 @@ def test_is_one_small_file(image):
     assert STATIC.stat().st_size < LIMIT
     assert b"/lib64/ld-linux" not in STATIC.read_bytes()
     assert image.run("/dikastes", "--version").stdout.startswith("dikastes ")
+
+
+def test_uds(image):
+    """What `uds install` puts on a node runs there, whatever libraries that has."""
+    shutil.copy(BIN / "uds", image.path / "uds")
+    assert (BIN / "uds").stat().st_size < LIMIT
+    assert '"status":"Success"' in image.run("/uds", "init").stdout
+    assert '"status":"Failure"' in image.run("/uds", "mount", "/x", "{}").stdout
 
 
 def test_directory(image):
