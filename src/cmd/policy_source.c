@@ -71,8 +71,11 @@ static void on_resources_end(void *ctx)
 static bool open_directory(struct policy_source *source, struct loop *loop, const char *path,
                            const char *workload, struct error *err)
 {
-    const struct datastore_sink sink = {on_resource, on_resource_gone, on_resources_end,
-                                        on_datastore_in_sync, source};
+    const struct datastore_sink sink = {.update = on_resource,
+                                        .remove = on_resource_gone,
+                                        .batch_end = on_resources_end,
+                                        .in_sync = on_datastore_in_sync,
+                                        .ctx = source};
     authz_keeper_begin(source->keeper);
     const struct endpoints_scope scope = {.workload = str_from_c(workload)};
     source->calc = calc_new(&scope);

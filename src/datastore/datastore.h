@@ -10,12 +10,28 @@
 
 #include "model/resource.h"
 
+/* Something that is wrong with what the datastore holds. Borrowed. */
+struct datastore_problem {
+    const char *what;  /* "Bad resource", "File cannot be read; …" */
+    const char *place; /* a file's name */
+    unsigned line;     /* 0: not about a line */
+    bool is_warning;
+    struct str message;
+};
+
 struct datastore_sink {
     void (*update)(void *ctx, struct model_resource *resource); /* the receiver owns it */
     void (*remove)(void *ctx, const struct model_key *key);     /* borrowed */
     void (*batch_end)(void *ctx);
     void (*in_sync)(void *ctx);
+    /* NULL: problems are logged. */
+    void (*problem)(void *ctx, const struct datastore_problem *problem);
     void *ctx;
 };
+
+void datastore_log_problem(const struct datastore_problem *problem);
+
+/* For datastores: tells the sink, or the log. */
+void datastore_report(const struct datastore_sink *sink, const struct datastore_problem *problem);
 
 #endif

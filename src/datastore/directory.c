@@ -77,9 +77,13 @@ static void take_resource(struct directory *d, struct claims_file *file,
 {
     struct claim *claim = claims_find(&d->claims, file, &resource->key);
     if (claim != NULL && claim->seen)
-        log_event(LOG_WARNING, "Resource stands twice in a file; the later one counts",
-                  LOG_C("file", file->name), LOG_INT("line", resource->line),
-                  LOG_STR("resource", resource->key.name));
+        datastore_report(&d->sink,
+                         &(struct datastore_problem){
+                             .what = "Resource stands twice in a file; the later one counts",
+                             .place = file->name,
+                             .line = resource->line,
+                             .is_warning = true,
+                             .message = resource->key.name});
     bool is_new = claim == NULL || claim->digest != resource->digest;
     if (claim != NULL)
         claim->seen = true;
@@ -98,7 +102,7 @@ static void restore_from(struct directory *d, const struct claim *claim)
     struct error err;
     bool gone;
     struct model_resource *found = NULL;
-    if (!file_read(d->folder_fd, claim->file->name, &contents, &gone, &err))
+    if (!file_read(d->folder_fd, claim->file->name, &d->sink, &contents, &gone, &err))
         return; /* its own event is on its way */
     for (size_t i = 0; i < contents.count; i++) {
         struct model_resource *resource = contents.resources[i];
@@ -145,12 +149,15 @@ static void load_file(struct directory *d, const char *name)
     struct error err;
     bool gone;
     struct claims_file *file = claims_file(&d->claims, name);
-    bool readable = file_read(d->folder_fd, name, &contents, &gone, &err);
+    bool readable = file_read(d->folder_fd, name, &d->sink, &contents, &gone, &err);
     if (!readable && !gone) {
-        log_event(LOG_ERROR,
-                  file->claims != NULL ? "File cannot be read; what it said before stays in force"
-                                       : "File cannot be read; nothing of it is in force",
-                  LOG_C("file", name), LOG_C("problem", err.text));
+        datastore_report(&d->sink,
+                         &(struct datastore_problem){
+                             .what = file->claims != NULL
+                                         ? "File cannot be read; what it said before stays in force"
+                                         : "File cannot be read; nothing of it is in force",
+                             .place = name,
+                             .message = str_from_c(err.text)});
         return;
     }
     for (struct claim *claim = file->claims; claim != NULL; claim = claim->next_of_file)

@@ -51,32 +51,40 @@ static bool read_text(int directory_fd, const char *name, struct buf *text, bool
     return read_all(fd, text, err);
 }
 
-static void report_problem(const char *file, unsigned line, bool warning, struct str message)
+static void report(const struct datastore_sink *sink, const char *file, unsigned line,
+                   bool is_warning, struct str message)
 {
-    log_event(warning ? LOG_WARNING : LOG_ERROR, warning ? "Questionable resource" : "Bad resource",
-              LOG_C("file", file), LOG_INT("line", line), LOG_STR("problem", message));
+    const struct datastore_problem problem = {
+        .what = is_warning ? "Questionable resource" : "Bad resource",
+        .place = file,
+        .line = line,
+        .is_warning = is_warning,
+        .message = message,
+    };
+    datastore_report(sink, &problem);
 }
 
 static void take_document(struct arena *arena, const struct doc_entry *entry, const char *file,
-                          struct file_contents *contents, size_t *capacity)
+                          const struct datastore_sink *sink, struct file_contents *contents,
+                          size_t *capacity)
 {
     if (entry->failed) {
-        report_problem(file, entry->error_line, false, str_from_c(entry->error.text));
+        report(sink, file, entry->error_line, false, str_from_c(entry->error.text));
         contents->is_partial = true;
         return;
     }
     struct model_decoded decoded = model_decode(arena, entry->root);
     for (size_t i = 0; i < decoded.problem_count; i++)
-        report_problem(file, decoded.problems[i].line, decoded.problems[i].warning,
-                       decoded.problems[i].message);
+        report(sink, file, decoded.problems[i].line, decoded.problems[i].warning,
+               decoded.problems[i].message);
     for (size_t i = 0; i < decoded.count; i++) {
         MEM_GROW(contents->resources, contents->count, *capacity);
         contents->resources[contents->count++] = decoded.resources[i];
     }
 }
 
-bool file_read(int directory_fd, const char *name, struct file_contents *contents, bool *gone,
-               struct error *err)
+bool file_read(int directory_fd, const char *name, const struct datastore_sink *sink,
+               struct file_contents *contents, bool *gone, struct error *err)
 {
     CLEANUP_BUF struct buf text = {0};
     CLEANUP_ARENA struct arena arena = {0};
@@ -87,6 +95,6 @@ bool file_read(int directory_fd, const char *name, struct file_contents *content
     struct doc_file documents =
         doc_load(&arena, buf_str(&text), str_ends_with(str_from_c(name), STR(".json")));
     for (size_t i = 0; i < documents.count; i++)
-        take_document(&arena, &documents.entries[i], name, contents, &capacity);
+        take_document(&arena, &documents.entries[i], name, sink, contents, &capacity);
     return true;
 }

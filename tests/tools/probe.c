@@ -27,8 +27,8 @@ struct probe {
     struct arena domains_arena;
     struct identity_domains domains;
     int logged;
-    struct calc *node; /* of node_open; NULL before */
-    struct feed *feed; /* told what node_change answers */
+    struct calc *node;  /* of node_open; NULL before */
+    struct feed *feed;  /* told what node_change answers */
     struct map readers; /* name -> struct reader */
 };
 
@@ -352,7 +352,8 @@ static void op_calc(struct probe *p, struct arena *arena, json_t *in, json_t *ou
     const struct endpoints_scope scope = {
         .workload = str_from_c(json_string_value(json_object_get(in, "workload")))};
     struct calculation c = {calc_new(&scope), json_array()};
-    const struct datastore_sink sink = {on_resource, on_resource_gone, ignore, on_in_sync, &c};
+    const struct datastore_sink sink = {on_resource, on_resource_gone, ignore, on_in_sync, NULL,
+                                        &c};
     struct directory *directory =
         directory_open(loop, json_string_value(json_object_get(in, "directory")), &sink, &err);
     set_bool(out, "ok", directory != NULL);

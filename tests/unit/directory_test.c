@@ -85,7 +85,7 @@ static void settle(struct world *world)
 static struct directory *open_folder(struct world *world)
 {
     struct error err;
-    const struct datastore_sink sink = {on_update, on_remove, ignore, ignore, world};
+    const struct datastore_sink sink = {on_update, on_remove, ignore, ignore, NULL, world};
     world->loop = loop_new(&err);
     assert_non_null(world->loop);
     world->too_late = (struct loop_timer){.callback = give_up, .ctx = world};
