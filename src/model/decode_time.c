@@ -37,9 +37,8 @@ static bool parse_date(struct str text, int64_t *seconds)
     struct tm real = given;
     *seconds = timegm(&real);
     /* timegm takes the 31st of June for the 1st of July. */
-    return real.tm_mon == given.tm_mon && real.tm_mday == given.tm_mday &&
-           real.tm_hour == given.tm_hour && real.tm_min == given.tm_min &&
-           real.tm_sec == given.tm_sec;
+    return real.tm_mon == given.tm_mon && real.tm_hour == given.tm_hour &&
+           real.tm_min == given.tm_min && real.tm_sec == given.tm_sec;
 }
 
 /* "Z", "+02:00": what the time is ahead of the universal one. */

@@ -455,6 +455,47 @@ def test_odd_names_stay_in_their_line(server):
     assert not server.reports(msg="forged.yaml") and not server.reports(file="other.yaml")
 
 
+def _object(api, kind, name="x", **rest):
+    return {"apiVersion": api, "kind": kind, "metadata": {"name": name}, **rest}
+
+
+# Kinds that a node agent reads; each with a field and a value that is wrong for it.
+OF_NODE_AGENTS = {
+    "HostEndpoint": (
+        _object("projectcalico.org/v3", "HostEndpoint",
+                spec={"node": "m", "interfaceName": "eth0", "expectedIPs": [CUSTOMER], "profiles": []}),
+        "spec.expectedIPs", ["10.0.0.x"]),
+    "Service": (_object("v1", "Service", spec={"ports": [{"port": 80}]}), "metadata.labels", {"a": 1}),
+    "Node": (_object("v1", "Node", status={}), "metadata.labels", ["a"]),
+    "EndpointSlice": (
+        _object("discovery.k8s.io/v1", "EndpointSlice", addressType="IPv4",
+                endpoints=[{"addresses": [CUSTOMER]}], ports=[{"name": "http", "port": 80, "protocol": "TCP"}]),
+        "ports[0].port", "http"),
+    "FelixConfiguration": (
+        _object("projectcalico.org/v3", "FelixConfiguration", "default",
+                spec={"policySyncPathPrefix": "/var/run/nodeagent", "healthPort": 9099}),
+        "spec.healthPort", 90990),
+    "ClusterInformation": (
+        _object("projectcalico.org/v3", "ClusterInformation", "default",
+                spec={"clusterGUID": "a", "datastoreReady": True}),
+        "spec.datastoreReady", "yes"),
+}
+
+
+@pytest.mark.parametrize("resource, field, wrong", OF_NODE_AGENTS.values(), ids=OF_NODE_AGENTS)
+def test_kinds_of_node_agents(server, resource, field, wrong):
+    """They may stand beside policies, right or wrong, and change nothing that a sidecar decides."""
+    server.put("a.yaml", text(resource, allow("GET")))
+    server.expect("GET")
+    assert not server.reports(file="a.yaml")
+    content = text(changed(resource, field, wrong), allow("PUT"))
+    server.put("a.yaml", content)
+    server.expect("PUT")
+    report = server.expect_report("a.yaml", field, resource["kind"], level="error")
+    server.path("a.yaml").unlink()
+    server.expect()
+
+
 # ---- what changes besides policies ------------------------------------------------------------------
 
 
