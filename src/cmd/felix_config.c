@@ -221,8 +221,8 @@ bool felix_config_read_file(struct felix_config *config, const char *path, struc
     CLEANUP_BUF struct buf text = {0};
     FILE *file = fopen(path, "re");
     if (file == NULL)
-        return errno == ENOENT || error_set(err, "cannot open %s: %s",
-                                            quote(str_from_c(path)).text, strerror(errno));
+        return errno == ENOENT ||
+               error_set(err, "cannot open %s: %s", quote(str_from_c(path)).text, strerror(errno));
     text.len = fread(buf_reserve(&text, FILE_LIMIT), 1, FILE_LIMIT, file);
     bool ok = !ferror(file) && text.len < FILE_LIMIT;
     fclose(file);
@@ -245,8 +245,7 @@ bool felix_config_set_resource(struct felix_config *config, enum felix_source so
 {
     bool changed = false;
     for (unsigned i = 0; i < FELIX_PARAMETERS; i++) {
-        CLEANUP_FREE char *before =
-            mem_strndup(felix_config_get(config, (enum felix_parameter)i));
+        CLEANUP_FREE char *before = mem_strndup(felix_config_get(config, (enum felix_parameter)i));
         struct str value;
         bool is_set = resource != NULL && parameters[i].field.len > 0 &&
                       model_labels_get(&resource->settings, parameters[i].field, &value);

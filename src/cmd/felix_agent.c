@@ -1,0 +1,258 @@
+#include "cmd/felix_agent.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <malloc.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/loop.h"
+#include "cmd/felix_ports.h"
+#include "cmd/felix_settings.h"
+#include "datastore/directory.h"
+
+/* When a prefix that cannot be served under is tried again, in milliseconds. */
+enum { RETRY_PAUSE = 2000 };
+
+struct felix_agent {
+    struct loop *loop;
+    struct loop_watch signals;
+    struct felix_config *config;
+    struct felix_settings settings;
+    struct directory *directory;
+    struct calc *calc;
+    struct feed *feed;
+    struct psync_sink sink; /* the feed's */
+    struct psync_server *server;
+    char *prefix; /* that is, or should be, served under; empty: none */
+    struct loop_timer retry;
+    struct felix_ports ports;
+    struct felix_status status;
+};
+
+/* ---- the Policy Sync server ---- */
+
+static void start_server(void *ctx)
+{
+    struct felix_agent *agent = ctx;
+    struct error err;
+    agent->server = psync_server_new(agent->loop, agent->feed, agent->prefix, &err);
+    agent->status.server = agent->server;
+    agent->status.is_serving = agent->server != NULL || agent->prefix[0] == '\0';
+    if (agent->server != NULL) {
+        log_event(LOG_INFO, "Serving the Policy Sync API", LOG_C("prefix", agent->prefix));
+        return;
+    }
+    log_event(LOG_ERROR, "Cannot serve the Policy Sync API; trying again every two seconds",
+              LOG_C("prefix", agent->prefix), LOG_C("problem", err.text));
+    loop_arm(agent->loop, &agent->retry, RETRY_PAUSE);
+}
+
+static void set_prefix(struct felix_agent *agent, struct str prefix)
+{
+    if (agent->prefix != NULL && str_eq(str_from_c(agent->prefix), prefix))
+        return;
+    loop_disarm(agent->loop, &agent->retry);
+    psync_server_free(agent->server);
+    agent->server = NULL;
+    agent->status.server = NULL;
+    free(agent->prefix);
+    agent->prefix = mem_strndup(prefix);
+    agent->status.is_serving = prefix.len == 0;
+    if (prefix.len > 0)
+        start_server(agent);
+    else
+        log_message(LOG_INFO, "Policy Sync API is off: policySyncPathPrefix is empty");
+}
+
+/* ---- configuration ---- */
+
+static void apply_config(struct felix_agent *agent)
+{
+    log_set_level(felix_config_log_level(agent->config));
+    set_prefix(agent, felix_config_get(agent->config, FELIX_POLICY_SYNC_PATH_PREFIX));
+    felix_ports_apply(&agent->ports, agent->loop, agent->config, &agent->status);
+}
+
+/* ---- the datastore ---- */
+
+static bool is_setting(enum model_kind kind)
+{
+    return kind == MODEL_FELIX_CONFIGURATION || kind == MODEL_NODE;
+}
+
+static void set_held(struct felix_agent *agent, bool held)
+{
+    if (held != agent->status.is_held)
+        log_message(LOG_WARNING,
+                    held ? "ClusterInformation says that the datastore is not ready; what is in "
+                           "force stays in force until it is"
+                         : "ClusterInformation says that the datastore is ready again");
+    agent->status.is_held = held;
+}
+
+static void on_update(void *ctx, struct model_resource *resource)
+{
+    struct felix_agent *agent = ctx;
+    if (resource->key.kind == MODEL_CLUSTER_INFORMATION)
+        set_held(agent, !resource->cluster_information.datastore_ready);
+    if (is_setting(resource->key.kind))
+        felix_settings_put(&agent->settings, resource);
+    else
+        calc_update(agent->calc, resource);
+}
+
+static void on_remove(void *ctx, const struct model_key *key)
+{
+    struct felix_agent *agent = ctx;
+    if (key->kind == MODEL_CLUSTER_INFORMATION)
+        set_held(agent, false);
+    if (is_setting(key->kind))
+        felix_settings_remove(&agent->settings, key);
+    else
+        calc_remove(agent->calc, key);
+}
+
+static void on_in_sync(void *ctx)
+{
+    struct felix_agent *agent = ctx;
+    agent->status.in_sync = true;
+    calc_set_in_sync(agent->calc);
+}
+
+static void on_batch_end(void *ctx)
+{
+    struct felix_agent *agent = ctx;
+    bool is_first = agent->status.in_sync && agent->prefix == NULL;
+    if (felix_settings_apply(&agent->settings, agent->config) || is_first)
+        apply_config(agent);
+    if (agent->status.is_held)
+        return;
+    uint64_t start = clock_nanoseconds();
+    calc_flush(agent->calc, &agent->sink);
+    agent->status.flush_nanoseconds += clock_nanoseconds() - start;
+    if (is_first)
+        malloc_trim(0); /* reading everything took more than keeping it */
+}
+
+static void on_problem(void *ctx, const struct datastore_problem *problem)
+{
+    struct felix_agent *agent = ctx;
+    if (problem->is_warning)
+        agent->status.warnings++;
+    else
+        agent->status.problems++;
+    datastore_log_problem(problem);
+}
+
+static bool open_datastore(struct felix_agent *agent, struct error *err)
+{
+    const struct datastore_sink sink = {on_update,  on_remove,  on_batch_end,
+                                        on_in_sync, on_problem, agent};
+    CLEANUP_FREE char *path = mem_strndup(felix_config_get(agent->config, FELIX_DIRECTORY));
+    agent->directory = directory_open(agent->loop, path, &sink, err);
+    return agent->directory != NULL;
+}
+
+/* ---- the process ---- */
+
+static void on_signal(void *ctx, uint32_t events)
+{
+    struct felix_agent *agent = ctx;
+    struct signalfd_siginfo info;
+    (void)events;
+    while (read(agent->signals.fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
+        log_event(LOG_INFO, "Stopping",
+                  LOG_C("reason", info.ssi_signo == SIGTERM ? "SIGTERM" : "SIGINT"));
+        loop_stop(agent->loop);
+    }
+}
+
+static bool start_signals(struct felix_agent *agent, struct error *err)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    signal(SIGPIPE, SIG_IGN);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    agent->signals =
+        (struct loop_watch){signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC), on_signal, agent};
+    if (agent->signals.fd < 0)
+        return error_set(err, "cannot watch signals: %s", strerror(errno));
+    return loop_add(agent->loop, &agent->signals, EPOLLIN, err);
+}
+
+/* Hundreds of pods with a socket and a connection each. */
+static void raise_file_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == limit.rlim_max)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
+        log_event(LOG_WARNING, "Cannot raise the limit of open files",
+                  LOG_C("problem", strerror(errno)));
+}
+
+static bool set_members(void *ctx, struct str id, struct arena *arena, int *type,
+                        struct psync_strings *members)
+{
+    return calc_set_members(ctx, id, arena, type, members);
+}
+
+static bool start(struct felix_agent *agent, struct error *err)
+{
+    const struct endpoints_scope scope = {.node = felix_config_get(agent->config, FELIX_HOSTNAME)};
+    agent->loop = loop_new(err);
+    if (agent->loop == NULL || !start_signals(agent, err))
+        return false;
+    raise_file_limit();
+    agent->settings.node = scope.node;
+    agent->calc = calc_new(&scope);
+    const struct feed_source source = {set_members, agent->calc};
+    agent->feed = feed_new(&source);
+    agent->sink = feed_sink(agent->feed);
+    agent->status.calc = agent->calc;
+    agent->status.feed = agent->feed;
+    agent->retry = (struct loop_timer){.callback = start_server, .ctx = agent};
+    return open_datastore(agent, err);
+}
+
+static void stop(struct felix_agent *agent)
+{
+    felix_ports_close(&agent->ports);
+    if (agent->loop != NULL)
+        psync_server_free(agent->server);
+    directory_close(agent->directory);
+    feed_free(agent->feed);
+    calc_free(agent->calc);
+    felix_settings_free(&agent->settings);
+    free(agent->prefix);
+    if (agent->signals.fd >= 0)
+        close(agent->signals.fd);
+    loop_free(agent->loop);
+}
+
+bool felix_agent_run(struct felix_config *config, struct error *err)
+{
+    struct felix_agent agent = {.config = config, .signals.fd = -1};
+    felix_ports_init(&agent.ports);
+    felix_status_init(&agent.status);
+    bool ok = start(&agent, err);
+    if (ok) {
+        log_event(LOG_INFO, "Felix is running",
+                  LOG_STR("node", felix_config_get(config, FELIX_HOSTNAME)),
+                  LOG_STR("datastore", felix_config_get(config, FELIX_DATASTORE_TYPE)),
+                  LOG_C("version", DIKAST_VERSION));
+        loop_run(agent.loop);
+    }
+    stop(&agent);
+    felix_status_close(&agent.status);
+    return ok;
+}
