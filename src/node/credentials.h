@@ -10,7 +10,7 @@
  * What a file says is believed: it decides whose policy goes to whoever reaches the socket. So reading is strict, and
  * all values are checked, when they are written as when they are read.
  *
- * Source of the layout: spec of the Policy Sync API; upstream's pod2daemon/flexvol/creds and pod2daemon/binder.
+ * Source of the layout: upstream's pod2daemon/flexvol/creds and pod2daemon/binder.
  */
 #ifndef NODE_CREDENTIALS_H
 #define NODE_CREDENTIALS_H

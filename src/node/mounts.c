@@ -280,14 +280,16 @@ static bool mount_all(const struct mounts_target *target, int folder, bool writa
 enum { STACK_LIMIT = 100 };
 
 /* Unmounts until nothing is mounted there. Lazily, so that nobody who looks into the volume at that moment can keep it; that
- * takes what is mounted below with it. False with errno; ENOENT: there is no such folder. */
+ * takes what is mounted below with it. False with errno. */
 static bool unmount_all(const struct mounts_target *target)
 {
     char path[sizeof(struct fd_path) + NAME_MAX + 1];
     snprintf(path, sizeof(path), "%s/%s", fd_path(target->parent).text, target->name);
     for (int i = 0; i < STACK_LIMIT; i++) {
         CLEANUP_CLOSE int fd = open_folder(target->parent, target->name);
-        enum state state = fd >= 0 ? look(target->parent, fd) : UNKNOWN;
+        if (fd < 0)
+            return errno == ENOENT;
+        enum state state = look(target->parent, fd);
         if (state == NOT_MOUNTED)
             return true;
         if (state == UNKNOWN || umount2(path, MNT_DETACH | UMOUNT_NOFOLLOW) != 0)
@@ -362,7 +364,7 @@ bool mounts_remove(struct mounts_target *target, struct error *err)
     if (target->parent < 0)
         return true;
     if (!unmount_all(target))
-        return errno == ENOENT || fail(target, "unmount", err);
+        return fail(target, "unmount", err);
     return unlinkat(target->parent, target->name, AT_REMOVEDIR) == 0 || errno == ENOENT ||
            fail(target, "remove the folder", err);
 }

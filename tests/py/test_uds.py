@@ -324,6 +324,8 @@ def test_log_goes_to_standard_error_elsewhere(node, pod):
     done = node.run(*pod.mount_words())
     assert judge(done.returncode, done.stdout.encode()) == ("Success", "mounted")
     assert re.fullmatch(r"time=\S+ level=info msg=Mounted .*\n", done.stderr)
+    node.write("config", json.dumps({"nodeagent_management_home": "/run/k/agent"}))
+    assert node.run(*pod.unmount_words()).stderr == ""
 
 
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])

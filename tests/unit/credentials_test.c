@@ -12,7 +12,7 @@
 #define UID "20154c76-bf4e-11e7-8a7e-080027631ab3"
 #define GOOD                                                                                       \
     "{\"UID\":\"" UID "\",\"Workload\":\"web-0\",\"Namespace\":\"bank\",\"ServiceAccount\":"       \
-                      "\"web\"}"
+    "\"web\"}"
 
 /* 128 and 64 times a letter. */
 #define A64  "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"

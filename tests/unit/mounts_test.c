@@ -305,6 +305,22 @@ static void test_in_use(void **state)
     close(fd);
 }
 
+/* Without /proc nobody can say what is mounted: then it is neither there nor gone. */
+static void test_without_proc(void **state)
+{
+    (void)state;
+    struct error err;
+    bool made;
+    assert_true(make(false, &made, &err));
+    assert_int_equal(mount("tmpfs", "/proc", "tmpfs", 0, NULL), 0);
+    bool made_again = make(false, &made, &err), removed = unmake(&err);
+    assert_int_equal(umount("/proc"), 0);
+    assert_false(made_again || removed);
+    assert_non_null(strstr(err.text, "cannot unmount \"/tmp/"));
+    check_whole(false);
+    assert_true(unmake(&err));
+}
+
 /* Each in turn is a link to x, where a mount is. None is followed, and that mount stays. */
 static void test_links(void **state)
 {
@@ -370,6 +386,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_bind_mount, make_world, remove_world),
         cmocka_unit_test_setup_teardown(test_folder_missing, make_world, remove_world),
         cmocka_unit_test_setup_teardown(test_in_use, make_world, remove_world),
+        cmocka_unit_test_setup_teardown(test_without_proc, make_world, remove_world),
         cmocka_unit_test_setup_teardown(test_links, make_world, remove_world),
         cmocka_unit_test_setup_teardown(test_links_inside, make_world, remove_world),
         cmocka_unit_test_setup_teardown(test_links_above, make_world, remove_world),
