@@ -1,0 +1,130 @@
+#include "cmd/felix_check.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "calc/calc.h"
+#include "cmd/felix_report.h"
+#include "cmd/options.h"
+#include "datastore/directory.h"
+
+enum { STATUS_SOUND = 0, STATUS_WRONG = 1, STATUS_USAGE = 2 };
+
+struct check {
+    struct calc *calc;
+    json_t *report;
+};
+
+static void on_message(void *ctx, const struct psync_message *message)
+{
+    felix_report_message(((struct check *)ctx)->report, message);
+}
+
+static void ignore(void *ctx)
+{
+    (void)ctx;
+}
+
+static void on_update(void *ctx, struct model_resource *resource)
+{
+    calc_update(((struct check *)ctx)->calc, resource);
+}
+
+static void on_remove(void *ctx, const struct model_key *key)
+{
+    calc_remove(((struct check *)ctx)->calc, key);
+}
+
+static void on_in_sync(void *ctx)
+{
+    calc_set_in_sync(((struct check *)ctx)->calc);
+}
+
+static void on_problem(void *ctx, const struct datastore_problem *problem)
+{
+    felix_report_problem(((struct check *)ctx)->report, problem);
+}
+
+static bool read_directory(struct check *check, const char *path, struct error *err)
+{
+    const struct datastore_sink sink = {on_update,  on_remove,  ignore,
+                                        on_in_sync, on_problem, check};
+    struct loop *loop = loop_new(err);
+    if (loop == NULL)
+        return false;
+    struct directory *directory = directory_open(loop, path, &sink, err);
+    if (directory != NULL)
+        calc_flush(check->calc, &(struct psync_sink){on_message, ignore, check});
+    directory_close(directory);
+    loop_free(loop);
+    return directory != NULL;
+}
+
+static void print_help(const struct option_spec *specs, size_t count)
+{
+    puts("Usage: felix check DIRECTORY [OPTIONS]\n"
+         "\n"
+         "Reads a directory of resources, says what is wrong in it, and shows what each endpoint "
+         "would be told:\n"
+         "its policies in order, their rules, and the IP sets that these need.\n"
+         "\n"
+         "Options:");
+    options_print(stdout, specs, count);
+    puts(
+        "\n"
+        "Exit status: 0 nothing is wrong, 1 something is, or the directory cannot be read, 2 wrong "
+        "command line.");
+}
+
+static int check_directory(const char *path, const char *node, bool json)
+{
+    struct error err;
+    const struct endpoints_scope scope = {.node = str_from_c(node)};
+    struct check check = {calc_new(&scope), felix_report_new()};
+    int status = STATUS_WRONG;
+    /* What is wrong stands in the report. */
+    log_set_level(LOG_ERROR);
+    if (!read_directory(&check, path, &err)) {
+        fprintf(stderr, "felix check: %s\n", err.text);
+    } else {
+        status = felix_report_errors(check.report) > 0 ? STATUS_WRONG : STATUS_SOUND;
+        if (json)
+            json_dumpf(check.report, stdout, JSON_INDENT(2) | JSON_SORT_KEYS);
+        else
+            felix_report_print(check.report, stdout);
+        if (json)
+            putchar('\n');
+    }
+    json_decref(check.report);
+    calc_free(check.calc);
+    return status;
+}
+
+int felix_check(int first, int argc, char **argv)
+{
+    const char *output = "text", *node = NULL;
+    bool help = false;
+    const struct option_spec specs[] = {
+        {'o', "output", "FORMAT", "text or json (default: text)", &output, NULL},
+        {0, "node", "NAME", "only the endpoints of this node", &node, NULL},
+        {'h', "help", NULL, "this text", NULL, &help},
+    };
+    const size_t count = sizeof(specs) / sizeof(specs[0]);
+    struct error err;
+    int words = 0;
+    bool ok = options_parse(specs, count, first, argc, argv, &words, &err);
+    if (ok && help) {
+        print_help(specs, count);
+        return STATUS_SOUND;
+    }
+    bool json = strcmp(output, "json") == 0;
+    if (ok && !json && strcmp(output, "text") != 0)
+        ok = error_set(&err, "--output: %s is not text or json", quote(str_from_c(output)).text);
+    if (ok && words != 1)
+        ok = error_set(&err, words == 0 ? "which directory?" : "one directory at a time");
+    if (ok)
+        return check_directory(argv[first], node, json);
+    fprintf(stderr, "felix check: %s\nTry: felix check --help\n", err.text);
+    return STATUS_USAGE;
+}

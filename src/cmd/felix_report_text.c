@@ -1,0 +1,145 @@
+/* A report for people: problems first, then each endpoint with what decides about it, then the policies' rules. */
+#include "base/mem.h"
+#include "cmd/felix_report.h"
+
+/* How many members of an IP set are shown. */
+enum { MEMBERS_SHOWN = 8 };
+
+static const char *string_of(const json_t *object, const char *key)
+{
+    const char *value = json_string_value(json_object_get(object, key));
+    return value != NULL ? value : "";
+}
+
+static void print_problems(const json_t *report, FILE *out)
+{
+    size_t index;
+    json_t *problem;
+    json_array_foreach (json_object_get(report, "problems"), index, problem) {
+        long long line = json_integer_value(json_object_get(problem, "line"));
+        fputs(string_of(problem, "file"), out);
+        if (line > 0)
+            fprintf(out, ":%lld", line);
+        fprintf(out, ": %s: %s\n", string_of(problem, "severity"), string_of(problem, "message"));
+    }
+    if (index > 0)
+        fputc('\n', out);
+}
+
+/* "a, b, c" */
+static void print_list(const json_t *list, FILE *out)
+{
+    size_t index;
+    json_t *item;
+    json_array_foreach (list, index, item) {
+        fputs(index > 0 ? ", " : "", out);
+        if (json_is_string(item))
+            fputs(json_string_value(item), out);
+        else
+            json_dumpf(item, out, JSON_ENCODE_ANY | JSON_COMPACT);
+    }
+}
+
+static void print_tier(const json_t *tier, FILE *out)
+{
+    static const char *const directions[] = {"ingress", "egress"};
+    fprintf(out, "  tier %s, else %s\n", string_of(tier, "name"), string_of(tier, "default"));
+    for (size_t i = 0; i < 2; i++) {
+        size_t index;
+        json_t *policy;
+        json_array_foreach (json_object_get(tier, directions[i]), index, policy)
+            fprintf(out, "    %-8s %s\n", index == 0 ? directions[i] : "",
+                    json_string_value(policy));
+    }
+}
+
+static void print_endpoint(const char *name, const json_t *endpoint, FILE *out)
+{
+    size_t index;
+    json_t *tier;
+    fprintf(out, "%s  ", name);
+    print_list(json_object_get(endpoint, "addresses"), out);
+    fputc('\n', out);
+    json_array_foreach (json_object_get(endpoint, "tiers"), index, tier)
+        print_tier(tier, out);
+    if (index == 0)
+        fputs("  no policy\n", out);
+    fputs("  profiles ", out);
+    print_list(json_object_get(endpoint, "profiles"), out);
+    fputs("\n\n", out);
+}
+
+/* What a rule says, as KEY VALUE, one behind the other. */
+static void print_fields(const json_t *object, const char *prefix, FILE *out)
+{
+    const char *key;
+    json_t *value;
+    json_object_foreach ((json_t *)object, key, value) {
+        if (strcmp(key, "action") == 0 || json_is_object(value))
+            continue;
+        fprintf(out, "  %s%s ", prefix, key);
+        if (json_is_array(value))
+            print_list(value, out);
+        else if (json_is_string(value))
+            fputs(json_string_value(value), out);
+        else
+            json_dumpf(value, out, JSON_ENCODE_ANY | JSON_COMPACT);
+    }
+}
+
+static void print_rules(const json_t *content, const char *direction, FILE *out)
+{
+    size_t index;
+    json_t *rule;
+    json_array_foreach (json_object_get(content, direction), index, rule) {
+        fprintf(out, "  %-7s %zu  %s", direction, index, string_of(rule, "action"));
+        print_fields(rule, "", out);
+        print_fields(json_object_get(rule, "source"), "from ", out);
+        print_fields(json_object_get(rule, "destination"), "to ", out);
+        fputc('\n', out);
+    }
+}
+
+static void print_contents(const json_t *report, const char *section, FILE *out)
+{
+    const char *name;
+    json_t *content;
+    json_object_foreach (json_object_get(report, section), name, content) {
+        fprintf(out, "%s", name);
+        if (json_object_get(content, "selector") != NULL)
+            fprintf(out, "  for %s", string_of(content, "selector"));
+        fputc('\n', out);
+        print_rules(content, "ingress", out);
+        print_rules(content, "egress", out);
+        fputc('\n', out);
+    }
+}
+
+static void print_set(const char *id, const json_t *set, FILE *out)
+{
+    const json_t *members = json_object_get(set, "members");
+    size_t count = json_array_size(members);
+    fprintf(out, "%s  %s, %zu members\n  ", id, string_of(set, "type"), count);
+    for (size_t i = 0; i < count && i < MEMBERS_SHOWN; i++)
+        fprintf(out, "%s%s", i > 0 ? " " : "", json_string_value(json_array_get(members, i)));
+    fputs(count > MEMBERS_SHOWN ? " …\n" : "\n", out);
+}
+
+void felix_report_print(const json_t *report, FILE *out)
+{
+    const char *name;
+    json_t *value;
+    print_problems(report, out);
+    json_object_foreach (json_object_get(report, "endpoints"), name, value)
+        print_endpoint(name, value, out);
+    print_contents(report, "policies", out);
+    print_contents(report, "profiles", out);
+    json_object_foreach (json_object_get(report, "ipSets"), name, value)
+        print_set(name, value, out);
+    size_t errors = felix_report_errors(report);
+    size_t warnings = json_array_size(json_object_get(report, "problems")) - errors;
+    fprintf(out, "%s%zu endpoints, %zu policies that select them; %zu errors, %zu warnings\n",
+            json_object_size(json_object_get(report, "ipSets")) > 0 ? "\n" : "",
+            json_object_size(json_object_get(report, "endpoints")),
+            json_object_size(json_object_get(report, "policies")), errors, warnings);
+}
