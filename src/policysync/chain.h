@@ -28,10 +28,11 @@ struct chain_link {
 
 struct chain {
     struct chain_link *tail;
-    size_t bytes; /* of all links that are held */
+    size_t bytes;  /* of all links that are held */
+    size_t *total; /* of several chains; the owner's */
 };
 
-void chain_init(struct chain *chain);
+void chain_init(struct chain *chain, size_t *total);
 /* No position may be held any more. */
 void chain_free(struct chain *chain);
 

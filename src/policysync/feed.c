@@ -7,7 +7,7 @@ struct feed *feed_new(const struct feed_source *source)
 {
     struct feed *feed = mem_zalloc(sizeof(*feed));
     feed->source = *source;
-    chain_init(&feed->label_changes);
+    chain_init(&feed->label_changes, &feed->change_bytes);
     return feed;
 }
 

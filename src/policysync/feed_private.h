@@ -131,6 +131,7 @@ struct feed {
     size_t label_count, label_capacity, label_holes;
     uint64_t last_serial;
     struct chain label_changes;
+    size_t change_bytes;   /* of all chains of changes */
     struct list readers;   /* struct feed_reader */
     struct list woken;     /* those that will be told at the end of the batch */
     struct list cached;    /* struct feed_set: those with a snapshot */

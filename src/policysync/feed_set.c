@@ -14,7 +14,7 @@ struct feed_set *feed_set_use(struct feed *feed, struct str id)
     set = mem_zalloc(sizeof(*set) + id.len);
     memcpy(set->text, id.ptr, id.len);
     set->id = str_make(set->text, id.len);
-    chain_init(&set->changes);
+    chain_init(&set->changes, &feed->change_bytes);
     map_set(&feed->sets, set->id, set);
     return set;
 }
@@ -190,7 +190,7 @@ void feed_set_delta(struct feed *feed, const struct psync_ipset_delta *delta)
     if (set->readers.count == 0)
         return;
     /* Before the new change, which may be large, and which nobody had the time to read. */
-    if (set->changes.bytes > FEED_LAG)
+    if (set->changes.bytes > FEED_LAG || feed->change_bytes > FEED_LAG_OF_ALL)
         cut_off_lagging(set);
     append_change(set, delta);
     tell_readers(set);
