@@ -19,7 +19,8 @@ static struct chain_link *make_link(struct chain *chain, struct str message, uin
     link->len = message.len;
     if (message.len > 0)
         memcpy(link->bytes, message.ptr, message.len);
-    chain->bytes += size_of(link);
+    chain->appended += size_of(link);
+    link->end = chain->appended;
     *chain->total += size_of(link);
     return link;
 }
@@ -29,7 +30,6 @@ static void unref(struct chain_link *link)
 {
     while (link != NULL && --link->refs == 0) {
         struct chain_link *next = link->next;
-        link->chain->bytes -= size_of(link);
         *link->chain->total -= size_of(link);
         free(link);
         link = next;

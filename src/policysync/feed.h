@@ -34,10 +34,10 @@ enum {
      * does for all but IPv6 addresses with ports of SCTP. */
     FEED_MEMBERS = 82200,
     FEED_MEMBER_BYTES = 4 * 1024 * 1024 - 64 * 1024,
-    /* Bytes of changes to one thing that wait for readers. */
+    /* Bytes of changes to one thing that wait for a reader, but for those of the last batch. */
     FEED_LAG = 1024 * 1024,
-    /* The same of all things together. */
-    FEED_LAG_OF_ALL = 32 * 1024 * 1024,
+    /* Of all things and readers together; then whoever lags at all behind what changes is cut off from it. */
+    FEED_LAG_OF_ALL = 16 * 1024 * 1024,
 };
 
 struct feed;

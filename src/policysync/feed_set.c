@@ -195,12 +195,12 @@ static void append_change(struct feed_set *set, const struct psync_ipset_delta *
     chain_append(&set->changes, buf_str(&bytes), 0);
 }
 
-/* What waits has outgrown its bound: those that lag are to be told the whole. */
-static void cut_off_lagging(struct feed_set *set)
+/* Those that lag by more than some bytes are to be told the whole. */
+static void cut_off_lagging(struct feed_set *set, uint64_t most)
 {
     for (uint32_t i = 0; i < set->readers.count; i++) {
         struct feed_set_entry *entry = set->readers.items[i];
-        if (entry->position == NULL || chain_is_at_end(entry->position))
+        if (entry->position == NULL || chain_lag(entry->position) <= most)
             continue;
         chain_release(&entry->position);
         feed_snapshot_unref(entry->snapshot);
@@ -215,8 +215,7 @@ void feed_set_delta(struct feed *feed, const struct psync_ipset_delta *delta)
     if (set->readers.count == 0)
         return;
     /* Before the new change, which may be large, and which nobody had the time to read. */
-    if (set->changes.bytes > FEED_LAG || feed->change_bytes > FEED_LAG_OF_ALL)
-        cut_off_lagging(set);
+    cut_off_lagging(set, feed->change_bytes > FEED_LAG_OF_ALL ? 0 : FEED_LAG);
     append_change(set, delta);
     tell_readers(set);
 }
