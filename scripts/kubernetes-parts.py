@@ -22,7 +22,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Iterator, NoReturn
+from typing import IO, Iterator, NoReturn
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "kubernetes"))
 
@@ -113,14 +113,23 @@ class Builder:
         log = self._scratch / f"{part.name}.log"
         with open(log, "wb") as errors, tempfile.TemporaryFile() as output:
             popen = subprocess.Popen(
-                [self._go, *argv], cwd=module, env=self._env, stdin=subprocess.DEVNULL, stdout=output, stderr=errors
+                # If this script is killed, the kernel ends Go.
+                ["setpriv", "--pdeathsig", "TERM", "--", self._go, *argv],
+                cwd=module,
+                env=self._env,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=errors,
+                process_group=0,
             )
             try:
                 while (status := _wait(popen)) is None:
                     say(f"{part.name} {part.version}: {doing}, {_duration(start)}")
-            finally:
-                popen.terminate()
+            except BaseException:
+                # Its compilers, too: they are of its group.
+                os.killpg(popen.pid, signal.SIGTERM)
                 popen.wait()
+                raise
             output.seek(0)
             text = output.read().decode()
         if status != 0:
@@ -160,16 +169,22 @@ def _publish(program: Path, path: Path) -> None:
 def _one_at_a_time() -> Iterator[None]:
     """Within, no other run of this script builds into the same cache."""
     cache().mkdir(parents=True, exist_ok=True)
-    start = time.monotonic()
-    with open(cache() / "lock", "w") as file:
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                say(f"waiting for another build of the same parts, {_duration(start)}")
-                time.sleep(_SAY_EVERY_SECONDS)
+    with open(cache() / "lock", "w", encoding="ascii") as file:
+        waited = 0
+        while not _lock(file):
+            if waited % _SAY_EVERY_SECONDS == 0:
+                say(f"waiting for another build of the same parts, {waited} s")
+            time.sleep(1)
+            waited += 1
         yield
+
+
+def _lock(file: IO[str]) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _find_go(toolchain: Toolchain) -> str:

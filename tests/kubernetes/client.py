@@ -150,14 +150,6 @@ class Client:
         finally:
             connection.close()
 
-    def serves(self, api_version: str, kind: str) -> bool:
-        """Whether the server knows the kind and answers for it."""
-        try:
-            self.list_all(api_version, kind, limit=1)
-        except (ApiError, UnknownKind):
-            return False
-        return True
-
     def _whole_items(self, api_version: str, kind: str) -> list[Object]:
         listed = self.list_all(api_version, kind)["items"]
         return [{"apiVersion": api_version, "kind": kind, **thing} for thing in listed]

@@ -22,7 +22,7 @@ from typing import Any, Callable, Iterable, Mapping, Sequence
 
 import yaml
 from audit import POLICY, Request, read_requests
-from client import ApiError, Client, Object
+from client import ApiError, Client, Object, UnknownKind
 from credentials import ADMIN, Credentials, write_kubeconfig
 from servers import Server, api_server, etcd, free_port
 from waiting import wait_until
@@ -130,7 +130,7 @@ class Cluster:
             config = self.folder / "admin.kubeconfig"
             if not config.exists():
                 self.kubeconfig(config, self.admin_with_token())
-        command = ["kubectl", f"--kubeconfig={config}", f"--cache-dir={self.folder / 'kubectl'}", *argv]
+        command = ["kubectl", f"--kubeconfig={config}", f"--cache-dir={self._kubectl_cache}", *argv]
         done = subprocess.run(
             command, input=stdin or "", capture_output=True, text=True, timeout=_TIMEOUT_SECONDS, check=False
         )
@@ -186,15 +186,13 @@ class Cluster:
         """Install our resource definitions of a group; returns when the server answers for them."""
         definitions = read_crds(group)
         self.admin.apply(*definitions)
-        for definition in definitions:
-            self._wait_for_crd(definition, True)
+        self._wait_for_crds(definitions, True)
 
     def remove_crds(self, group: str = STORED) -> None:
         """Remove the resource definitions of a group, and so all resources of it; returns when they are gone."""
         definitions = read_crds(group)
         self.admin.delete(*definitions)
-        for definition in definitions:
-            self._wait_for_crd(definition, False)
+        self._wait_for_crds(definitions, False)
 
     # Trouble
 
@@ -263,16 +261,30 @@ class Cluster:
             f"{user} may{'' if allowed else ' not'} {attributes['verb']} {attributes['resource']}",
         )
 
-    def _wait_for_crd(self, definition: Object, served: bool) -> None:
-        spec = definition["spec"]
-        version = f"{spec['group']}/{spec['versions'][0]['name']}"
-        kind = spec["names"]["kind"]
+    def _wait_for_crds(self, definitions: Sequence[Object], served: bool) -> None:
+        # An old kubectl believes for minutes that there are the kinds that there were.
+        shutil.rmtree(self._kubectl_cache, ignore_errors=True)
+        for definition in definitions:
+            spec = definition["spec"]
+            version = f"{spec['group']}/{spec['versions'][0]['name']}"
+            kind = spec["names"]["kind"]
+            wait_until(
+                lambda: self._serves(version, kind) == served,
+                f"{version} {kind} is {'served' if served else 'gone'}",
+                _ESTABLISH_SECONDS,
+            )
+
+    def _serves(self, api_version: str, kind: str) -> bool:
         # A client of its own: what one remembers of a server's kinds is not to answer here.
-        wait_until(
-            lambda: self.client(token=self.credentials.admin_token).serves(version, kind) == served,
-            f"{version} {kind} is {'served' if served else 'gone'}",
-            _ESTABLISH_SECONDS,
-        )
+        try:
+            self.client(token=self.credentials.admin_token).list_all(api_version, kind, limit=1)
+        except (ApiError, UnknownKind):
+            return False
+        return True
+
+    @property
+    def _kubectl_cache(self) -> Path:
+        return self.folder / "kubectl"
 
     def _api_server_lacks(self) -> str | None:
         try:

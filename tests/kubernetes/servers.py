@@ -39,11 +39,9 @@ class Server:
         self._process = Process(self.name, argv, self.log)
         self._process.wait_until_ready(self._lacks, _READY_SECONDS)
 
-    def stop(self) -> None:
-        """Ask it to end, and wait for that, some seconds at most; nothing happens if it does not run."""
-        if self._process is not None:
-            self._process.stop()
-            self._process = None
+    def ask_to_stop(self) -> None:
+        """Begin an orderly end, for kill() to complete. An API server closes its port, but its watches go on for long."""
+        os.kill(self.pid, signal.SIGTERM)
 
     def kill(self) -> None:
         """End it at once, as a crash would; nothing happens if it does not run."""

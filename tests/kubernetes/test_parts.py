@@ -1,8 +1,10 @@
 """The harness itself: what other tests do to the cluster happens, and is seen by a client as a client would see it."""
 
-import os
+import contextlib
+import http.client
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -15,7 +17,7 @@ from client import ApiError, Client
 from cluster import Cluster, pod
 from mesh.processes import StartFailed
 from proxy import Proxy, Termination
-from waiting import wait_until
+from waiting import process_runs, wait_until
 
 READ_PODS = [{"apiGroups": [""], "resources": ["pods"], "verbs": ["list", "get", "watch"]}]
 
@@ -181,27 +183,39 @@ def test_static_token_is_known_after_a_restart(cluster: Cluster, namespace: str)
 def test_restart_on_the_same_port_with_all_objects(cluster: Cluster, namespace: str) -> None:
     cluster.admin.create(pod(namespace, "one"))
     pid, down = cluster.api_server.pid, []
-
-    def ask() -> None:
-        with pytest.raises(ConnectionRefusedError):
-            names(cluster.admin, namespace)
-        down.append(True)
-
-    cluster.restart(ask)
-    assert down and cluster.api_server.pid != pid
+    cluster.restart(lambda: down.append(refuses_connections(cluster)))
+    assert down == [True] and cluster.api_server.pid != pid
     assert names(cluster.admin, namespace) == {"one"}
     cluster.restart_etcd()
     assert names(cluster.admin, namespace) == {"one"}
 
 
-def test_orderly_stop_lets_go_of_watches(cluster: Cluster, namespace: str) -> None:
+def test_orderly_end_leaves_watches_open(cluster: Cluster, namespace: str) -> None:
     version = cluster.admin.list_all("v1", "Pod", namespace)["metadata"]["resourceVersion"]
-    watching = threading.Thread(target=lambda: list(cluster.admin.watch("v1", "Pod", version, namespace)))
+    cluster.admin.create(pod(namespace, "one"))
+    events = cluster.admin.watch("v1", "Pod", version, namespace)
+    assert next(events)["type"] == "ADDED"
+    ended = threading.Event()
+
+    def watch() -> None:
+        with contextlib.suppress(http.client.HTTPException, ConnectionError):
+            next(events, None)
+        ended.set()
+
+    watching = threading.Thread(target=watch)
     watching.start()
-    cluster.api_server.stop()
-    watching.join(20)
-    assert not watching.is_alive()
-    cluster.api_server.start()
+    cluster.api_server.ask_to_stop()
+    wait_until(lambda: refuses_connections(cluster), "the port is closed")
+    assert not ended.wait(1)
+    cluster.restart()
+    assert ended.wait(5)
+    watching.join()
+
+
+def refuses_connections(cluster: Cluster) -> bool:
+    """Whether nothing listens on the server's port."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", cluster.port)) != 0
 
 
 def test_frozen_server_answers_when_it_is_thawed(cluster: Cluster, namespace: str) -> None:
@@ -286,18 +300,10 @@ def test_nothing_runs_on_after_an_end_from_outside(number: int, folder_stays: bo
         folder, *pids = holder.stdout.readline().split()
         holder.send_signal(number)
         holder.wait(20)
-    wait_until(lambda: not any(_runs(int(pid)) for pid in pids), "the servers have ended")
+    wait_until(lambda: not any(process_runs(int(pid)) for pid in pids), "the servers have ended")
     assert Path(folder).exists() == folder_stays
     if folder_stays:
         shutil.rmtree(folder)
-
-
-def _runs(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
 
 
 def test_server_that_cannot_start_says_why() -> None:
