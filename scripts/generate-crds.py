@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Writes Calico's custom resource definitions to deploy/kubernetes/crds, a folder a group, from the tables in scripts/crd.
+"""Writes Calico's resource definitions to deploy/kubernetes/crds, a folder a group, from the tables in scripts/crd.
 
-    scripts/generate-crds.py          write them
-    scripts/generate-crds.py --check  say which of the files that are there are not what would be written
+scripts/generate-crds.py          write them
+scripts/generate-crds.py --check  say which of the files that are there are not what would be written
 """
 
 import sys

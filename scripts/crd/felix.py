@@ -1,5 +1,8 @@
-"""The fields of FelixConfiguration: upstream's node agent has many, and they are all named here, grouped by type, so that a
-configuration made for it is kept whole. Those that this product reads are explained."""
+"""The fields of FelixConfiguration.
+
+Upstream's node agent has many, and they are all named here, grouped by type, so that a configuration made for it is
+kept whole. Those that this product reads are explained.
+"""
 
 from .schema import (
     Schema,
@@ -16,41 +19,45 @@ from .schema import (
 
 _FLAGS = """
 allowIPIPPacketsFromWorkloads allowVXLANPacketsFromWorkloads bpfConnectTimeLoadBalancingEnabled bpfDisableUnprivileged
-bpfEnabled bpfHostConntrackBypass bpfIPFragmentReassemblyEnabled bpfKubeProxyIptablesCleanupEnabled bpfPolicyDebugEnabled
-debugDisableLogDropping disableConntrackInvalidCheck endpointReportingEnabled flowLogsCollectorDebugTrace genericXDPEnabled
-ipipEnabled ipv6Support prometheusGoMetricsEnabled prometheusProcessMetricsEnabled prometheusWireGuardMetricsEnabled
-removeExternalRoutes requireMTUFile routeSyncDisabled sidecarAccelerationEnabled usageReportingEnabled
-useInternalDataplaneDriver vxlanEnabled wireguardEnabled wireguardEnabledV6 wireguardHostEncryptionEnabled
-wireguardThreadingEnabled xdpEnabled
+bpfEnabled bpfHostConntrackBypass bpfIPFragmentReassemblyEnabled bpfKubeProxyIptablesCleanupEnabled
+bpfPolicyDebugEnabled debugDisableLogDropping disableConntrackInvalidCheck endpointReportingEnabled
+flowLogsCollectorDebugTrace genericXDPEnabled ipipEnabled ipv6Support prometheusGoMetricsEnabled
+prometheusProcessMetricsEnabled prometheusWireGuardMetricsEnabled removeExternalRoutes requireMTUFile
+routeSyncDisabled sidecarAccelerationEnabled usageReportingEnabled useInternalDataplaneDriver vxlanEnabled
+wireguardEnabled wireguardEnabledV6 wireguardHostEncryptionEnabled wireguardThreadingEnabled xdpEnabled
 """
 
 _INTEGERS = """
-bpfExportBufferSizeMB bpfExtToServiceConnmark bpfKubeProxyHealthzPort bpfMaglevMaxEndpointsPerService bpfMaglevMaxServices
-bpfMapSizeConntrack bpfMapSizeIPSets bpfMapSizeIfState bpfMapSizeNATAffinity bpfMapSizeNATBackend bpfMapSizeNATFrontend
-bpfMapSizePerCpuConntrack bpfMapSizeRoute debugPort deviceRouteProtocol goGCThreshold goMaxProcs goMemoryLimitMB ipipMTU
-ipv4ElevatedRoutePriority ipv4NormalRoutePriority ipv6ElevatedRoutePriority ipv6NormalRoutePriority maxIpsetSize metadataPort
-vxlanMTU vxlanMTUV6 vxlanPort vxlanVNI wireguardListeningPort wireguardListeningPortV6 wireguardMTU wireguardMTUV6
-wireguardRoutingRulePriority
+bpfExportBufferSizeMB bpfExtToServiceConnmark bpfKubeProxyHealthzPort bpfMaglevMaxEndpointsPerService
+bpfMaglevMaxServices bpfMapSizeConntrack bpfMapSizeIPSets bpfMapSizeIfState bpfMapSizeNATAffinity bpfMapSizeNATBackend
+bpfMapSizeNATFrontend bpfMapSizePerCpuConntrack bpfMapSizeRoute debugPort deviceRouteProtocol goGCThreshold goMaxProcs
+goMemoryLimitMB ipipMTU ipv4ElevatedRoutePriority ipv4NormalRoutePriority ipv6ElevatedRoutePriority
+ipv6NormalRoutePriority maxIpsetSize metadataPort vxlanMTU vxlanMTUV6 vxlanPort vxlanVNI wireguardListeningPort
+wireguardListeningPortV6 wireguardMTU wireguardMTUV6 wireguardRoutingRulePriority
 """
 
 _TEXTS = """
 bpfCTLBLogFilter bpfDataIfacePattern bpfDisableGROForIfaces bpfL3IfacePattern cgroupV2Path dataplaneDriver
-dataplaneWatchdogTimeout debugHost debugMemoryProfilePath endpointStatusPathPrefix flowLogsGoldmaneServer interfaceExclude
-iptablesNATOutgoingInterfaceFilter localSubnetL2ReachabilityRefreshInterval logDebugFilenameRegex logFilePath metadataAddr
-mtuIfacePattern nftablesFlowTableDataIfacePattern nftablesRefreshInterval openstackRegion prometheusMetricsCAFile
-prometheusMetricsCertFile prometheusMetricsKeyFile wireguardInterfaceName wireguardInterfaceNameV6
+dataplaneWatchdogTimeout debugHost debugMemoryProfilePath endpointStatusPathPrefix flowLogsGoldmaneServer
+interfaceExclude iptablesNATOutgoingInterfaceFilter localSubnetL2ReachabilityRefreshInterval logDebugFilenameRegex
+logFilePath metadataAddr mtuIfacePattern nftablesFlowTableDataIfacePattern nftablesRefreshInterval openstackRegion
+prometheusMetricsCAFile prometheusMetricsCertFile prometheusMetricsKeyFile wireguardInterfaceName
+wireguardInterfaceNameV6
 """
 
 _LISTS = "bpfDSROptoutCIDRs bpfExcludeCIDRsFromNAT bpfForceTrackPacketsFromIfaces externalNodesList"
 
 _DURATIONS = """
 bpfIPFragTimeout bpfKubeProxyMinSyncPeriod debugSimulateCalcGraphHangAfter debugSimulateDataplaneApplyDelay
-debugSimulateDataplaneHangAfter endpointReportingDelay flowLogsFlushInterval interfaceRefreshInterval ipsetsRefreshInterval
-iptablesLockProbeInterval iptablesPostWriteCheckInterval iptablesRefreshInterval netlinkTimeout reportingInterval
-reportingTTL routeRefreshInterval usageReportingInitialDelay usageReportingInterval wireguardKeepAlive xdpRefreshInterval
+debugSimulateDataplaneHangAfter endpointReportingDelay flowLogsFlushInterval interfaceRefreshInterval
+ipsetsRefreshInterval iptablesLockProbeInterval iptablesPostWriteCheckInterval iptablesRefreshInterval netlinkTimeout
+reportingInterval reportingTTL routeRefreshInterval usageReportingInitialDelay usageReportingInterval
+wireguardKeepAlive xdpRefreshInterval
 """
 # Whole numbers: upstream's pattern means to let a fraction pass, but escapes the dot once too often.
 _DURATION = "^([0-9]+(ms|s|m|h))*$"
+
+_CLIENT_AUTH = "RequireAndVerifyClientCert RequireAnyClientCert VerifyClientCertIfGiven NoClientCert"
 
 # Words in one case only.
 _WORDS = {
@@ -73,7 +80,7 @@ _WORDS = {
     "localSubnetL2Reachability": "Disabled PodsAndLoadBalancers",
     "natOutgoingExclusions": "IPPoolsOnly IPPoolsAndHostIPs",
     "programClusterRoutes": "Enabled Disabled EnabledIPIPOnly EnabledNoEncapOnly",
-    "prometheusMetricsClientAuth": "RequireAndVerifyClientCert RequireAnyClientCert VerifyClientCertIfGiven NoClientCert",
+    "prometheusMetricsClientAuth": _CLIENT_AUTH,
     "windowsManageFirewallRules": "Enabled Disabled",
 }
 
@@ -125,14 +132,20 @@ def _read_here() -> dict[str, Schema]:
         "healthEnabled": flag("Answer probes."),
         "healthHost": text("The address that probes are answered on."),
         "healthPort": integer("The port that probes are answered on."),
-        "interfacePrefix": text("What the names of the host's ends of pods' interfaces begin with; several, with commas between."),
+        "interfacePrefix": text(
+            "What the names of the host's ends of pods' interfaces begin with; several, with commas between."
+        ),
         "logSeverityScreen": any_case(*_SEVERITIES.split(), about="The least severity that is logged."),
         "nodeSelector": text("The nodes that this configuration is for.", most=1024),
-        "policySyncPathPrefix": text("The folder of the sockets that sidecars learn policy from; empty: there are none."),
+        "policySyncPathPrefix": text(
+            "The folder of the sockets that sidecars learn policy from; empty: there are none."
+        ),
         "prometheusMetricsEnabled": flag("Serve metrics."),
         "prometheusMetricsHost": text("The address that metrics are served on."),
         "prometheusMetricsPort": integer("The port that metrics are served on."),
-        "workloadSourceSpoofing": any_case("Disabled", "Any", about="Whether pods may be allowed to send from other addresses."),
+        "workloadSourceSpoofing": any_case(
+            "Disabled", "Any", about="Whether pods may be allowed to send from other addresses."
+        ),
     }
 
 
@@ -140,7 +153,9 @@ def _others() -> dict[str, Schema]:
     """The fields that have a type of their own."""
     timeout = record({"name": text(), "timeout": text()}, required=["name", "timeout"])
     ordered = [rule("self.min >= 1", "min is 1 at least"), rule("self.min <= self.max", "min is not above max")]
-    table = rule("self.min >= 1 && self.max >= self.min && self.max <= 250", "route tables are 1 to 250, min not above max")
+    table = rule(
+        "self.min >= 1 && self.max >= self.min && self.max <= 250", "route tables are 1 to 250, min not above max"
+    )
     conntrack = text(pattern=_CONNTRACK_TIMEOUT)
     return {
         "bpfConntrackTimeouts": record({name: conntrack for name in _CONNTRACK_TIMEOUTS.split()}),

@@ -72,7 +72,9 @@ def _side() -> Schema:
         ),
     ]
     named = rule(
-        with_services + "(has(self.services.name) && size(self.services.name) > 0)", "services need a name", missing=True
+        with_services + "(has(self.services.name) && size(self.services.name) > 0)",
+        "services need a name",
+        missing=True,
     )
     return record(
         {
@@ -139,9 +141,13 @@ def _rule() -> Schema:
         rules=[
             rule("!has(self.http) || self.action == 'Allow'", "only Allow rules may look at http", forbidden=True),
             rule(
-                f"!has(self.http) || !has(self.protocol) || {equals('protocol', 'TCP', 6)}", "http goes with protocol TCP"
+                f"!has(self.http) || !has(self.protocol) || {equals('protocol', 'TCP', 6)}",
+                "http goes with protocol TCP",
             ),
-            rule(f"!has(self.icmp) || {equals('protocol', 'ICMP', 'ICMPv6', 1, 58)}", "icmp needs protocol ICMP or ICMPv6"),
+            rule(
+                f"!has(self.icmp) || {equals('protocol', 'ICMP', 'ICMPv6', 1, 58)}",
+                "icmp needs protocol ICMP or ICMPv6",
+            ),
             rule(
                 f"!has(self.destination) || !has(self.destination.services) || {ports}",
                 "services exclude ports and notPorts",

@@ -17,7 +17,11 @@ from .schema import (
 )
 
 # Tiers that upstream makes by itself: what they do with what no rule decides, and where they stand.
-_BUILT_IN_TIERS = {"default": ("Deny", 1_000_000.0), "kube-admin": ("Pass", 1_000.0), "kube-baseline": ("Pass", 10_000_000.0)}
+_BUILT_IN_TIERS = {
+    "default": ("Deny", 1_000_000.0),
+    "kube-admin": ("Pass", 1_000.0),
+    "kube-baseline": ("Pass", 10_000_000.0),
+}
 
 _LONGEST_INTERFACE = 15  # bytes, as the kernel has it
 _MOST_PORT = 65535
@@ -58,7 +62,10 @@ def conditions() -> Schema:
             "lastTransitionTime": text("Since when it is so.", form="date-time"),
             "message": text("Why, for a person.", most=32768),
             "observedGeneration": integer("The generation of the object that this is about.", least=0, form="int64"),
-            "reason": {**text("Why, as one word.", most=1024, pattern="^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$"), "minLength": 1},
+            "reason": {
+                **text("Why, as one word.", most=1024, pattern="^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$"),
+                "minLength": 1,
+            },
             "status": text("Whether it is so.", values=["True", "False", "Unknown"]),
             "type": text(
                 "What is so.", most=316, pattern=rf"^({word}(\.{word})*/)?([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]$"
@@ -85,7 +92,9 @@ def host_endpoint() -> Schema:
         },
         required=["name", "port", "protocol"],
     )
-    placed = "(has(self.interfaceName) && self.interfaceName != '') || (has(self.expectedIPs) && size(self.expectedIPs) > 0)"
+    placed = (
+        "(has(self.interfaceName) && self.interfaceName != '') || (has(self.expectedIPs) && size(self.expectedIPs) > 0)"
+    )
     return record(
         {
             "expectedIPs": texts("The node's addresses; they also find the interface if none is named."),

@@ -84,7 +84,9 @@ def record(
         "x-kubernetes-validations": list(rules) or None,
         "x-kubernetes-map-type": "atomic" if atomic else None,
     }
-    return _described(about, type="object", properties=dict(sorted(fields.items())), required=list(required) or None, **extra)
+    return _described(
+        about, type="object", properties=dict(sorted(fields.items())), required=list(required) or None, **extra
+    )
 
 
 def rule(expression: str, message: str, *, forbidden: bool = False, missing: bool = False) -> Schema:

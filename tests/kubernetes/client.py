@@ -135,7 +135,9 @@ class Client:
         else:
             self.request("DELETE", self.path(api_version, kind, namespace), {"gracePeriodSeconds": 0})
 
-    def watch(self, api_version: str, kind: str, version: str, namespace: str | None = None, **query: Any) -> Iterator[Object]:
+    def watch(
+        self, api_version: str, kind: str, version: str, namespace: str | None = None, **query: Any
+    ) -> Iterator[Object]:
         """Events since a resourceVersion, until the server ends the stream or nothing comes for some time."""
         query = {"watch": "true", "resourceVersion": version, **query}
         connection = self._connect()

@@ -4,13 +4,12 @@
         cluster.create_namespace("bank")
         cluster.admin.create(pod("bank", "customer", addresses=["10.0.0.1"]))
 
-It lives in a folder of its own and on loopback ports, and leaves nothing behind on any way out. Starting takes some four
-seconds, so tests share one (conftest.py) and take a namespace each. What controllers would do, this does: it ends
+It lives in a folder of its own and on loopback ports, and leaves nothing behind on any way out. Starting takes some
+four seconds, so tests share one (conftest.py) and take a namespace each. What controllers would do, this does: it ends
 namespaces and gives pods their addresses.
 """
 
 import json
-import os
 import shutil
 import subprocess
 import tempfile
@@ -24,6 +23,7 @@ import yaml
 from audit import POLICY, Request, read_requests
 from client import ApiError, Client, Object, UnknownKind
 from credentials import ADMIN, Credentials, write_kubeconfig
+from objects import new_object
 from servers import Server, api_server, etcd, free_port
 from waiting import wait_until
 
@@ -107,7 +107,11 @@ class Cluster:
     def account_token(self, namespace: str, account: str, seconds: int = 3600) -> str:
         """A token of a service account from the server, which gives none for less than ten minutes."""
         self._have_account(namespace, account)
-        asked = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": seconds}}
+        asked = {
+            "apiVersion": "authentication.k8s.io/v1",
+            "kind": "TokenRequest",
+            "spec": {"expirationSeconds": seconds},
+        }
         path = self.admin.path("v1", "ServiceAccount", namespace, account) + "/token"
         return self.admin.request("POST", path, asked)["status"]["token"]
 
@@ -152,11 +156,11 @@ class Cluster:
 
     def create_namespace(self, name: str, labels: Mapping[str, str] | None = None) -> None:
         """Create a namespace; it is labelled with its own name by the server."""
-        self.admin.create(_thing("v1", "Namespace", name, labels=labels))
+        self.admin.create(new_object("v1", "Namespace", name, labels=labels))
 
     def delete_namespace(self, name: str) -> None:
         """Delete a namespace with all that is in it, as the controllers would: terminating, emptied, gone."""
-        namespace = _thing("v1", "Namespace", name)
+        namespace = new_object("v1", "Namespace", name)
         self.admin.delete(namespace)
         for api_version, kind in self._namespaced_kinds():
             self.admin.delete_all(api_version, kind, name)
@@ -166,9 +170,9 @@ class Cluster:
 
     def grant(self, name: str, user: str, rules: Sequence[Object]) -> None:
         """Let a user do what the rules of a ClusterRole say; returns when it is in force."""
-        role = {**_thing(_RBAC, "ClusterRole", name), "rules": list(rules)}
+        role = {**new_object(_RBAC, "ClusterRole", name), "rules": list(rules)}
         binding = {
-            **_thing(_RBAC, "ClusterRoleBinding", name),
+            **new_object(_RBAC, "ClusterRoleBinding", name),
             "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": name},
             "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": user}],
         }
@@ -179,7 +183,7 @@ class Cluster:
         """Take back what grant() gave under this name; returns when it is in force."""
         binding = self.admin.get(_RBAC, "ClusterRoleBinding", name)
         role = self.admin.get(_RBAC, "ClusterRole", name)
-        self.admin.delete({**_thing(_RBAC, "ClusterRoleBinding", name)}, {**_thing(_RBAC, "ClusterRole", name)})
+        self.admin.delete({**new_object(_RBAC, "ClusterRoleBinding", name)}, {**new_object(_RBAC, "ClusterRole", name)})
         self._wait_for_access(binding["subjects"][0]["name"], role["rules"], False)
 
     def install_crds(self, group: str = STORED) -> None:
@@ -216,7 +220,7 @@ class Cluster:
 
     def forget_history(self) -> None:
         """Make every resourceVersion that a client has now too old to watch from: the server answers it with 410."""
-        version = _thing("v1", "ConfigMap", "history", "default")
+        version = new_object("v1", "ConfigMap", "history", "default")
         self.admin.delete(version)
         self.admin.create(version)
         self.compact()
@@ -232,7 +236,7 @@ class Cluster:
         except ApiError as error:
             if error.reason != "NotFound":
                 raise
-            return self.admin.create(_thing("v1", "ServiceAccount", account, namespace))
+            return self.admin.create(new_object("v1", "ServiceAccount", account, namespace))
 
     def _namespaced_kinds(self) -> list[tuple[str, str]]:
         """Every kind of object that a namespace may hold and that can be deleted."""
@@ -264,20 +268,19 @@ class Cluster:
     def _wait_for_crds(self, definitions: Sequence[Object], served: bool) -> None:
         # An old kubectl believes for minutes that there are the kinds that there were.
         shutil.rmtree(self._kubectl_cache, ignore_errors=True)
-        for definition in definitions:
-            spec = definition["spec"]
-            version = f"{spec['group']}/{spec['versions'][0]['name']}"
-            kind = spec["names"]["kind"]
-            wait_until(
-                lambda: self._serves(version, kind) == served,
-                f"{version} {kind} is {'served' if served else 'gone'}",
-                _ESTABLISH_SECONDS,
-            )
+        state = "served" if served else "gone"
+        wait_until(
+            lambda: all(self._serves(definition) == served for definition in definitions),
+            f"{definitions[0]['spec']['group']} is {state}",
+            _ESTABLISH_SECONDS,
+        )
 
-    def _serves(self, api_version: str, kind: str) -> bool:
-        # A client of its own: what one remembers of a server's kinds is not to answer here.
+    def _serves(self, definition: Object) -> bool:
+        spec = definition["spec"]
+        version = f"{spec['group']}/{spec['versions'][0]['name']}"
         try:
-            self.client(token=self.credentials.admin_token).list_all(api_version, kind, limit=1)
+            # A client of its own: what one remembers of a server's kinds is not to answer here.
+            self.client(token=self.credentials.admin_token).list_all(version, spec["names"]["kind"], limit=1)
         except (ApiError, UnknownKind):
             return False
         return True
@@ -309,34 +312,3 @@ class Cluster:
 def read_crds(group: str) -> list[Object]:
     """Our resource definitions of a group."""
     return [yaml.safe_load(path.read_text()) for path in sorted((CRDS / group).glob("*.yaml"))]
-
-
-def pod(
-    namespace: str,
-    name: str,
-    *,
-    addresses: Sequence[str] = (),
-    node: str = "node-1",
-    labels: Mapping[str, str] | None = None,
-    account: str = "default",
-    ports: Sequence[Object] = (),
-) -> Object:
-    """A running pod; without addresses one that has none yet."""
-    container = {"name": "main", "image": "none", "ports": list(ports)}
-    thing = _thing("v1", "Pod", name, namespace, labels)
-    thing["spec"] = {"nodeName": node, "serviceAccountName": account, "containers": [container]}
-    if addresses:
-        ips = [{"ip": address} for address in addresses]
-        thing["status"] = {"phase": "Running", "podIP": addresses[0], "podIPs": ips}
-    return thing
-
-
-def _thing(
-    api_version: str, kind: str, name: str, namespace: str | None = None, labels: Mapping[str, str] | None = None
-) -> Object:
-    metadata: Object = {"name": name}
-    if namespace:
-        metadata["namespace"] = namespace
-    if labels:
-        metadata["labels"] = dict(labels)
-    return {"apiVersion": api_version, "kind": kind, "metadata": metadata}

@@ -1,4 +1,4 @@
-"""Who may ask the API server, and how they show who they are: certificates, static tokens, tokens of service accounts."""
+"""Who may ask the API server, and how they show who they are: certificates, static tokens, service accounts' tokens."""
 
 import base64
 import ipaddress
@@ -91,7 +91,9 @@ def _embedded(section: dict[str, Any]) -> dict[str, Any]:
     files = ("certificate-authority", "client-certificate", "client-key")
     kept = {key: value for key, value in section.items() if key not in files}
     data = {
-        f"{key}-data": base64.b64encode(Path(value).read_bytes()).decode() for key, value in section.items() if key in files
+        f"{key}-data": base64.b64encode(Path(value).read_bytes()).decode()
+        for key, value in section.items()
+        if key in files
     }
     return kept | data
 

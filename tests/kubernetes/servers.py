@@ -40,7 +40,7 @@ class Server:
         self._process.wait_until_ready(self._lacks, _READY_SECONDS)
 
     def ask_to_stop(self) -> None:
-        """Begin an orderly end, for kill() to complete. An API server closes its port, but its watches go on for long."""
+        """Begin an orderly end, for kill() to complete: an API server closes its port, but goes on with watches."""
         os.kill(self.pid, signal.SIGTERM)
 
     def kill(self) -> None:

@@ -142,6 +142,6 @@ def test_status_of_a_tier(groups: Cluster, group: str) -> None:
 
 
 def test_files_are_what_the_tables_say() -> None:
-    check = [sys.executable, REPOSITORY / "scripts" / "generate-crds.py", "--check"]
+    check = [sys.executable, str(REPOSITORY / "scripts" / "generate-crds.py"), "--check"]
     done = subprocess.run(check, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

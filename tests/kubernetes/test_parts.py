@@ -14,8 +14,9 @@ from typing import Iterator
 
 import pytest
 from client import ApiError, Client
-from cluster import Cluster, pod
+from cluster import Cluster
 from mesh.processes import StartFailed
+from objects import pod
 from proxy import Proxy, Termination
 from waiting import process_runs, wait_until
 
@@ -112,7 +113,10 @@ def test_account_tokens_work_and_end(cluster: Cluster, namespace: str, reader: s
     cluster.admin.create(pod(namespace, "one"))
     assert names(cluster.client(token=cluster.account_token(namespace, "reader")), namespace) == {"one"}
     assert names(cluster.client(token=cluster.short_token(namespace, "reader", 60)), namespace) == {"one"}
-    assert refusal(cluster.client(token=cluster.short_token(namespace, "reader", -1)), namespace) == (401, "Unauthorized")
+    assert refusal(cluster.client(token=cluster.short_token(namespace, "reader", -1)), namespace) == (
+        401,
+        "Unauthorized",
+    )
     assert refusal(cluster.client(token="nonsense"), namespace) == (401, "Unauthorized")
     assert refusal(cluster.client(), namespace) == (403, "Forbidden")
 
