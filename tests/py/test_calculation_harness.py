@@ -1,4 +1,4 @@
-"""The harness of the property test itself: a right sender passes, wrong ones are found, and what fails is made small."""
+"""The property test's harness itself: a right sender passes, wrong ones are found, and what fails is made small."""
 
 import pytest
 

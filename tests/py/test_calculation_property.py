@@ -39,18 +39,19 @@ def _one_sequence(probe, rng, options):
         assert problem is None, problem
 
 
-not_yet = pytest.mark.xfail(strict=True, reason="the probe has no node_open yet")
+# A probe that does not know the operation answers without "ok".
+not_yet = pytest.mark.xfail(strict=True, raises=KeyError, reason="the probe has no node_open yet")
 
 
 @not_yet
 def test_sound_worlds(probe, rng):
-    for _ in range(_count(30)):
+    for _ in range(_count(25)):
         _one_sequence(probe, rng, worlds.Options(broken=False))
 
 
 @not_yet
 def test_worlds_with_broken_resources(probe, rng):
-    for _ in range(_count(30)):
+    for _ in range(_count(25)):
         _one_sequence(probe, rng, worlds.Options())
 
 

@@ -1,7 +1,7 @@
 """Calico's policies: who may reach a pod, and whom it may reach, by table.
 
-Every question is put in plain text and with the peer's own certificate, which is the same answer.  The messages are those
-of the code under test, and those of the plain model of the calculation, which judges it elsewhere.
+Every question is put in plain text and with the peer's own certificate, which is the same answer.  The messages are
+those of the code under test, and those of the plain model of the calculation, which judges it elsewhere.
 """
 
 import pytest
