@@ -103,6 +103,23 @@ def from_nothing(world, rng=None):
     return [changes[start:end] for start, end in zip([0, *cuts], [*cuts, len(changes)])]
 
 
+def large_set(calculation, most):
+    """An IP set that needs more than one message of `most` members comes, shrinks, grows and is empty in the end."""
+    name = "GlobalNetworkSet large"
+
+    def of_size(size):
+        nets = [f"10.{index >> 16}.{index >> 8 & 255}.{index & 255}" for index in range(0, 2 * size, 2)]
+        return [{"set": name, "to": resource(name, {"labels": {"k": "v"}, "nets": nets})}]
+
+    rule = {"action": "Allow", "source": {"selector": "k == 'v'"}}
+    small = {"Namespace bank": {}, "Pod bank/p0": {"ip": "10.0.0.1"}, "GlobalNetworkPolicy p": {"ingress": [rule]}}
+    made = Run(calculation, {"node": "node-1"})
+    made.flush([{"set": each, "to": resource(each, content)} for each, content in small.items()])
+    for size in (most + most // 10, 10, most + 1, 0):
+        made.flush(of_size(size))
+    made.close()
+
+
 # ---- making smaller -----------------------------------------------------------------------
 
 

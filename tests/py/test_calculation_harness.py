@@ -4,7 +4,6 @@ import pytest
 
 import fold
 import sequences
-import test_calculation_property
 import worlds
 from naive_sender import NaiveSender
 from protos import felix
@@ -26,7 +25,7 @@ def test_right_sender_passes(rng, target):
 
 def test_right_sender_splits_large_sets(monkeypatch):
     monkeypatch.setattr(fold, "MOST_MEMBERS", 100)
-    test_calculation_property.large_set(NaiveSender(), 100)
+    sequences.large_set(NaiveSender(), 100)
 
 
 class _Wrong(NaiveSender):
