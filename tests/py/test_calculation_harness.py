@@ -23,11 +23,6 @@ def test_right_sender_passes(rng, target):
         assert sequences.report(NaiveSender(), sequences.from_nothing(world, rng), target) is None
 
 
-def test_right_sender_splits_large_sets(monkeypatch):
-    monkeypatch.setattr(fold, "MOST_MEMBERS", 100)
-    sequences.large_set(NaiveSender(), 100)
-
-
 class _Wrong(NaiveSender):
     """Wrong in the way that changed() says, once it is in sync."""
 

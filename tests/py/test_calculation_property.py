@@ -93,14 +93,6 @@ def test_directories(probe, rng, tmp_path):
     assert met > 0.5 * _count(60)
 
 
-# ---- what random worlds are too small for ----------------------------------------------------
-
-
-def test_large_set(probe):
-    """It comes, grows and shrinks in messages that are small enough."""
-    sequences.large_set(probe, fold.MOST_MEMBERS)
-
-
 # ---- is the generator worth something? ------------------------------------------------------
 
 
