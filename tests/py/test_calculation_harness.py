@@ -13,7 +13,7 @@ NODE = {"node": "node-1"}
 
 @pytest.mark.parametrize("target", [NODE, {"workload": "bank/p0"}])
 def test_right_sender_passes(rng, target):
-    for options in (worlds.Options(), worlds.Options(hosts=False, services=False, broken=False)):
+    for options in (worlds.Options(), worlds.Options(broken=False)):
         sequence = worlds.sequence(rng, 25, options)
         assert sequences.report(NaiveSender(), sequence, target, in_sync_from=2) is None
         world = {}

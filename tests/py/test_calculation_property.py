@@ -39,14 +39,13 @@ def _one_sequence(probe, rng, options):
         assert problem is None, problem
 
 
-
 def test_sound_worlds(probe, rng):
-    for _ in range(_count(30)):
+    for _ in range(_count(50)):
         _one_sequence(probe, rng, worlds.Options(broken=False))
 
 
 def test_worlds_with_broken_resources(probe, rng):
-    for _ in range(_count(30)):
+    for _ in range(_count(50)):
         _one_sequence(probe, rng, worlds.Options())
 
 
