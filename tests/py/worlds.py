@@ -27,6 +27,7 @@ class Options:
 
 
 def _labels(rng, forged=0.1):
+    """With a label, at times, that none but profiles may give."""
     labels = {key: rng.choice(VALUES) for key in KEYS if chance(rng, 0.6)}
     if chance(rng, forged):
         labels[rng.choice(["pcns.k", "pcsa.k", "pcns.projectcalico.org/name"])] = rng.choice([*VALUES, "bank"])
@@ -92,7 +93,10 @@ def _endpoint_ports(rng):
 
 
 def _profile_names(rng):
-    return rng.choice([PROFILES, PROFILES[::-1], some(rng, [*PROFILES, "gone", "kns.bank", "ksa.bank.a"]), []])
+    """Several that may give the same label, in any order."""
+    of_kubernetes = ["kns.bank", "kns.shop", "ksa.bank.a", "ksa.bank.b"]
+    return rng.choice([PROFILES, PROFILES[::-1], some(rng, [*PROFILES, "gone"]), some(rng, of_kubernetes),
+                       some(rng, [*PROFILES, *of_kubernetes], 4), []])
 
 
 def _workload_endpoint(rng):
@@ -122,7 +126,7 @@ def _namespace(rng):
 
 def _profile(rng):
     # That label is on no endpoint itself, so that it shows which of two profiles gives it.
-    labels = {**_labels(rng, forged=0), policies.PROFILE_KEY: rng.choice(VALUES)}
+    labels = {**_labels(rng, forged=0.3), policies.PROFILE_KEY: rng.choice(VALUES)}
     return {"spec": {"labelsToApply": labels,
                      "ingress": policies.rules(rng, "ingress", False),
                      "egress": policies.rules(rng, "egress", False)}}
