@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "base/log.h"
 #include "calc/rules.h"
 #include "calc/scope.h"
 #include "policysync/encode.h"
@@ -206,6 +207,19 @@ static void convert_rules(struct policies *policies, struct arena *arena, struct
     }
 }
 
+/* No stream could carry it, and the pods that it selects must not go without it. */
+static void close_too_large(struct policies *policies, struct arena *arena, struct policy *policy,
+                            struct psync_message *message, struct buf *bytes)
+{
+    log_event(LOG_ERROR, "Policy takes more than 4 MiB on the wire; it refuses instead",
+              LOG_STR("policy", model_key_format(arena, &policy->resource->key)),
+              LOG_INT("bytes", bytes->len));
+    message->policy.inbound = message->policy.outbound = rules_malformed(arena);
+    release_sets(policies, &policy->sets);
+    bytes->len = 0;
+    psync_encode(bytes, message);
+}
+
 /* Sets policy->prepared if the receiver has another version, or none. */
 static void prepare(struct policies *policies, struct arena *arena, struct policy *policy)
 {
@@ -222,6 +236,8 @@ static void prepare(struct policies *policies, struct arena *arena, struct polic
     convert_rules(policies, arena, policy, &message->policy);
     release_sets(policies, &old_sets);
     psync_encode(&bytes, message);
+    if (bytes.len > PSYNC_MESSAGE_LIMIT)
+        close_too_large(policies, arena, policy, message, &bytes);
     uint64_t digest = map_hash(buf_str(&bytes));
     if (policy->is_sent && digest == policy->digest)
         return;

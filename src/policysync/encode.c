@@ -24,6 +24,16 @@ static void put_strings(struct buf *out, uint32_t field, const struct psync_stri
         pb_write_bytes(out, field, list->items[i]);
 }
 
+static void put_map(struct buf *out, uint32_t field, const struct psync_labels *map)
+{
+    for (size_t i = 0; i < map->count; i++) {
+        size_t mark = pb_begin(out, field);
+        put_string(out, 1, map->items[i].key);
+        put_string(out, 2, map->items[i].value);
+        pb_end(out, mark);
+    }
+}
+
 static void put_ports(struct buf *out, uint32_t field, const struct psync_port_ranges *ranges)
 {
     for (size_t i = 0; i < ranges->count; i++) {
@@ -123,6 +133,11 @@ static void put_rule(struct buf *out, uint32_t field, const struct psync_rule *r
     put_account(out, 120, &src->account);
     put_account(out, 121, &dst->account);
     put_http(out, &rule->http);
+    if (rule->annotations.count > 0) {
+        size_t metadata = pb_begin(out, 123);
+        put_map(out, 1, &rule->annotations);
+        pb_end(out, metadata);
+    }
     put_string(out, 130, dst->service);
     put_string(out, 131, dst->service_namespace);
     put_string(out, 132, src->service);
@@ -221,12 +236,7 @@ static void put_labelled(struct buf *out, const struct psync_labelled *item, boo
         put_string(out, 1, item->namespace);
     put_string(out, is_account ? 2 : 1, item->name);
     pb_end(out, id);
-    for (size_t i = 0; i < item->labels.count; i++) {
-        size_t label = pb_begin(out, 2);
-        put_string(out, 1, item->labels.items[i].key);
-        put_string(out, 2, item->labels.items[i].value);
-        pb_end(out, label);
-    }
+    put_map(out, 2, &item->labels);
 }
 
 /* The field of ToDataplane that carries a kind of message. */

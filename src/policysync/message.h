@@ -11,6 +11,9 @@
 
 #include "base/str.h"
 
+/* Bytes of one message on the wire: gRPC's usual limit, beyond which receivers refuse. */
+enum { PSYNC_MESSAGE_LIMIT = 4 * 1024 * 1024 };
+
 struct psync_strings {
     struct str *items;
     size_t count;
@@ -109,6 +112,7 @@ struct psync_rule {
     struct psync_icmp icmp, not_icmp;
     struct psync_rule_side source, destination;
     struct psync_http_match http;
+    struct psync_labels annotations; /* of the rule's metadata; sent, not read */
     struct str rule_id;
 };
 struct psync_rules {

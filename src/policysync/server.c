@@ -116,7 +116,7 @@ static void pump(void *ctx)
     while (grpc_call_pending(stream->call) < PENDING || feed_is_behind(stream->reader)) {
         switch (feed_read(stream->reader, &message)) {
         case FEED_MESSAGE:
-            if (message.len > GRPC_MESSAGE_LIMIT) {
+            if (message.len > PSYNC_MESSAGE_LIMIT) {
                 log_event(LOG_ERROR, "A message is longer than 4 MiB; the stream is ended",
                           LOG_STR("workload", stream->socket->workload));
                 end_stream(stream, GRPC_RESOURCE_EXHAUSTED, STR("a message is longer than 4 MiB"));

@@ -106,6 +106,8 @@ def _fields(rule, namespace):
     fields.update(_icmp("not_", rule.get("notICMP") or {}))
     fields.update(_side("src", rule.get("source") or {}, namespace, protocol))
     fields.update(_side("dst", rule.get("destination") or {}, namespace, protocol))
+    if (rule.get("metadata") or {}).get("annotations"):
+        fields["metadata"] = {"annotations": rule["metadata"]["annotations"]}
     if "http" in rule:
         fields["http_match"] = {"methods": rule["http"].get("methods") or [],
                                 "paths": rule["http"].get("paths") or []}
