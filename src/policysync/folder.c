@@ -142,23 +142,13 @@ static void look_at_all(struct psync_folder *folder)
     }
 }
 
-/* mkdir -p; what cannot be made shows when it is opened. */
-static void make_folders(const char *path)
-{
-    CLEANUP_FREE char *copy = mem_strndup(str_from_c(path));
-    for (char *slash = strchr(copy + 1, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
-        *slash = '\0';
-        mkdir(copy, 0755);
-        *slash = '/';
-    }
-    mkdir(copy, 0755);
-}
-
 static void on_inotify(void *ctx, uint32_t events);
 
 static bool attach(struct psync_folder *folder, struct error *err)
 {
-    make_folders(folder->path);
+    CLEANUP_CLOSE int fd = disk_open_folder(folder->path, true, err);
+    if (fd < 0)
+        return false;
     folder->inotify =
         (struct loop_watch){inotify_init1(IN_NONBLOCK | IN_CLOEXEC), on_inotify, folder};
     if (folder->inotify.fd >= 0 &&

@@ -198,17 +198,24 @@ static void on_trim(void *ctx)
 
 /* ---- sockets ---- */
 
+/* Makes a folder if it is missing. One that is there may be anything; opening it will tell. */
+static bool make_folder(struct buf *path, struct error *err)
+{
+    buf_append_byte(path, '\0');
+    path->len--;
+    return mkdir(path->data, 0755) == 0 || errno == EEXIST ||
+           error_set(err, "cannot make folder %s: %s", quote(buf_str(path)).text, strerror(errno));
+}
+
 /* Opens P/mount/NAME, which the volume's driver has made; without one (a hand-made credentials file) it is made here. */
 static int open_volume(const struct socket *socket, struct buf *path, struct error *err)
 {
     buf_printf(path, "%s/mount", socket->server->prefix);
-    buf_append_byte(path, '\0');
-    mkdir(path->data, 0755);
-    path->len--;
+    if (!make_folder(path, err))
+        return -1;
     buf_printf(path, "/%.*s", STR_ARG(socket->name));
-    buf_append_byte(path, '\0');
-    mkdir(path->data, 0755);
-    path->len--;
+    if (!make_folder(path, err))
+        return -1;
     int fd = open(path->data, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0)
         error_set(err, "cannot open folder %s: %s", quote(buf_str(path)).text, strerror(errno));
