@@ -131,8 +131,8 @@ def test_random_worlds_with_broken_resources(rng):
         for flush in made:
             world = worlds.apply(world, flush)
         world.update({name: resource(name, content) for name, content in {
-            "Pod bank/steady": {"labels": {"k": "x"}, "ip": "10.0.0.1", "account": "a"},
-            "Pod shop/steady": {"labels": {"k": "y"}, "ip": "10.0.1.2"}}.items()})
+            "Pod bank/steady": {"labels": {"k": "v"}, "ip": "10.0.0.1", "account": "a"},
+            "Pod shop/steady": {"labels": {"k": "w"}, "ip": "10.0.1.2"}}.items()})
         with agent(started=False) as node:
             for number, whole in enumerate(world.values()):
                 node.put(f"{number}.json", json.dumps(whole))
