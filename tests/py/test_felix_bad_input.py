@@ -251,13 +251,13 @@ def test_thousands_of_files(node):
         for number in range(first, first + count):
             node.put(f"{number}.json", "{" if number % 3 == 0 else resource(f"ServiceAccount bank/a{number}", {}))
 
-    write(0, 2000)
+    write(0, 1200)
     node.start()
     with Client(node.mount("web", CONCERNED)) as client:
-        write(2000, 1000)
-        wanted = len([number for number in range(3000) if number % 3]) + 2
+        write(1200, 600)
+        wanted = len([number for number in range(1800) if number % 3]) + 2
         client.expect(lambda _: len(client.service_accounts) == wanted)
-        for number in range(0, 3000):
+        for number in range(1800):
             node.remove(f"{number}.json")
         client.expect(lambda _: len(client.service_accounts) == 2)
 

@@ -47,7 +47,11 @@ class Scene:
         self.bad = node.mount("bad", BAD)
         self.good = Client(node.mount("good", GOOD)).expect_in_sync()
         self.world, self._changes = WORLD, 0
-        self.memory, self.files = node.memory(), node.files()
+        self.begin()
+
+    def begin(self):
+        """Something is about to happen."""
+        self.memory, self.files = self.node.memory(), self.node.files()
 
     def peer(self, **options):
         return Peer(self.bad, **options)
@@ -68,7 +72,7 @@ class Scene:
         self.change()
         self.good.expect_state(told(self.world, GOOD))
         assert self.good.code is None
-        assert wait_for(lambda: self.node.files() == self.files, SECONDS), (self.node.files(), self.files)
+        assert wait_for(lambda: self.node.files() <= self.files, SECONDS), (self.node.files(), self.files)
         assert self.grown() < more + 16 * MIB
         def is_told():
             with Client(self.bad) as client:
@@ -79,13 +83,32 @@ class Scene:
         assert wait_for(is_told, SECONDS)
 
 
-@pytest.fixture
-def scene():
+@contextlib.contextmanager
+def _scene():
     with agent(world=WORLD, started=False) as node:
         node.start(environment=SANITIZER)
         made = Scene(node)
         yield made
         made.good.close()
+
+
+@pytest.fixture
+def scene():
+    with _scene() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def long_scene():
+    with _scene() as made:
+        yield made
+
+
+@pytest.fixture
+def same_scene(long_scene):
+    """That of the test before, which must have left it unharmed."""
+    long_scene.begin()
+    return long_scene
 
 
 # ---- those that do not read ---------------------------------------------------------------------
@@ -107,13 +130,13 @@ def _shared_set(sets, members, offset):
 
 @pytest.mark.parametrize("greeting", [GREETING, NO_WINDOW], ids=["deaf", "no window"])
 def test_sidecar_that_never_reads(scene, greeting):
-    """What changes meanwhile is not kept for it: 50 rounds of 750 KiB."""
+    """What changes meanwhile is not kept for it: 36 rounds of 750 KiB."""
     with scene.peer(greeting=greeting, deaf=True) as peer:
         peer.send(h2.call(1, b"", SYNC))
         scene.node.expect_log("Sidecar joined", workload=BAD)
-        for value in range(50):
+        for value in range(36):
             scene.change(_namespaces(180, value))
-        assert scene.grown() < 20 * MIB
+        assert scene.grown() < 24 * MIB
         scene.node.expect_log("Sidecar does not read fast enough", workload=BAD)
     scene.assert_unharmed()
 
@@ -235,13 +258,13 @@ HALF_OPEN = {
 
 
 @pytest.mark.parametrize("content", HALF_OPEN.values(), ids=HALF_OPEN)
-def test_half_open(scene, content):
+def test_half_open(same_scene, content):
     """Hundreds at once, then as many that come and go."""
-    _peers(scene, 300, content)
+    _peers(same_scene, 300, content)
     for _ in range(300):
-        with scene.peer(greeting=content):
+        with same_scene.peer(greeting=content):
             pass
-    scene.assert_unharmed()
+    same_scene.assert_unharmed()
 
 
 GARBAGE = {
@@ -266,9 +289,9 @@ GARBAGE = {
 
 
 @pytest.mark.parametrize("content", GARBAGE.values(), ids=GARBAGE)
-def test_garbage(scene, content):
-    _peers(scene, 3, content)
-    scene.assert_unharmed()
+def test_garbage(same_scene, content):
+    _peers(same_scene, 3, content)
+    same_scene.assert_unharmed()
 
 
 def test_deadline_of_a_stream(scene):

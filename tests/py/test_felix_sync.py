@@ -125,11 +125,18 @@ CHANGES = {
 }
 
 
+@pytest.fixture(scope="module")
+def joined():
+    """felix and a client in sync, for tests that leave them as they were."""
+    with agent(world=WORLD) as made, Client(made.mount("web", WEB)) as client:
+        yield made, client.expect_in_sync()
+
+
 @pytest.mark.parametrize("changes, kinds", CHANGES.values(), ids=CHANGES)
-def test_change(node, web, changes, kinds):
+def test_change(joined, changes, kinds):
     """And back again."""
-    assert changed(node, web, changes) == kinds
-    changed(node, web, {})
+    assert changed(*joined, changes) == kinds
+    changed(*joined, {})
 
 
 def test_endpoint_removed(node, web):
@@ -202,10 +209,18 @@ def test_large_set(changes, count):
         needed = -(-count // fold.MOST_MEMBERS)
         assert client.kinds[:needed] == ["ipset_update"] + ["ipset_delta_update"] * (needed - 1)
         assert max(map(len, client.messages)) < LARGEST
-        node.put_world(WORLD)
-        client.expect_state(told(WORLD, WEB))
-        node.put_world(merged(WORLD, changes))
-        client.expect(lambda _: sum(len(members) for _, members in client.ip_sets.values()) == count)
+
+
+def test_set_that_grows_by_too_many_members_for_a_message(node, web):
+    """The same for what comes later."""
+    changes, count = LARGE_SETS["addresses with ports"]
+    empty = _slice(0, 0)
+    changed(node, web, empty)
+    known = web.known()
+    node.put_world(merged(WORLD, changes))
+    web.expect(lambda _: sum(len(members) for _, members in web.ip_sets.values()) == count)
+    assert web.since(known) == ["ipset_delta_update"] * 2
+    assert max(map(len, web.messages)) < LARGEST
 
 
 # ---- Report -----------------------------------------------------------------------------------
