@@ -54,10 +54,7 @@ class Bank:
     @property
     def logs(self) -> list[Path]:
         """Every log of the node and of every pod."""
-        return [
-            *(process.log for process in self.mesh.node.processes),
-            *(log for pod in self.mesh.pods for log in pod.logs),
-        ]
+        return [*self.mesh.node.logs, *(log for pod in self.mesh.pods for log in pod.logs)]
 
     def open(self) -> None:
         """Start felix, and the services, each with its sidecar and dikastes. The attacker has neither."""

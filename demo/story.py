@@ -17,6 +17,7 @@ from mesh.envoy_config import MutualTls
 from mesh.mesh import Pod
 from mesh.node import METRICS_PORT
 from mesh.processes import StartFailed, tail
+from mesh.stream import wait_for_all
 from narrator import Narrator
 
 Step = Callable[[Bank, Narrator], None]
@@ -127,15 +128,12 @@ def felix_killed(bank: Bank, say: Narrator) -> None:
     pages = bank.ask_again_and_again(bank.customer, "GET")
     posts = bank.ask_again_and_again(bank.customer, "POST")
     with pages, posts:
-        pages.wait_for(_SOME)
-        posts.wait_for(_SOME)
-        say.command("node$", "kill -KILL $(pidof felix)")
+        wait_for_all([pages, posts], _SOME)
+        say.command("node$", f"kill -KILL {bank.mesh.node.felix.pid}    # felix")
         bank.mesh.node.felix.kill()
         _edit(bank, ["GET", "POST"])
         say.text("customer.yaml now says methods: ['GET', 'POST'], and nobody is there to tell the sidecars.")
-        before, refused = len(pages), posts.wait_for(_SOME)
-        pages.wait_for(_SOME)
-        shown = pages.after(before)
+        shown, refused = wait_for_all([pages, posts], _SOME)
         say.expect(
             {*shown} == {200} and {*refused} == {403},
             f"as before: {len(shown)} pages were shown, {len(refused)} POSTs refused",

@@ -57,6 +57,11 @@ class Node:
         return [process for process in (self.felix, self._pause) if process is not None]
 
     @property
+    def logs(self) -> list[Path]:
+        """Every log of the node that there is."""
+        return [process.log for process in self.processes]
+
+    @property
     def pid(self) -> int:
         """The process whose mount namespace is the node's."""
         return self._pause.pid

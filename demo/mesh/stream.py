@@ -6,7 +6,7 @@ from typing import Callable, Generic, Sequence, TypeVar
 
 Answer = TypeVar("Answer")
 
-_PAUSE_SECONDS = 0.002
+_PAUSE_SECONDS = 0.005
 _SECONDS = 20.0
 
 
@@ -41,15 +41,6 @@ class Stream(Generic[Answer]):
         self._raise_failure()
         return self._answers[count:]
 
-    def wait_for(self, more: int) -> Sequence[Answer]:
-        """Wait for so many more answers, and return what came meanwhile."""
-        began, deadline = len(self), time.monotonic() + _SECONDS
-        while len(answers := self.after(began)) < more:
-            if time.monotonic() > deadline:
-                raise TimeoutError(f"only {len(answers)} of {more} answers came within {_SECONDS:.0f} s")
-            time.sleep(_PAUSE_SECONDS)
-        return answers
-
     def _run(self) -> None:
         try:
             while not self._stopping.wait(_PAUSE_SECONDS):
@@ -60,3 +51,15 @@ class Stream(Generic[Answer]):
     def _raise_failure(self) -> None:
         if self._failure is not None:
             raise self._failure
+
+
+def wait_for_all(streams: Sequence[Stream[Answer]], wanted: int) -> list[Sequence[Answer]]:
+    """Wait for so many more answers of each stream, and return what came meanwhile."""
+    counts, deadline = [len(stream) for stream in streams], time.monotonic() + _SECONDS
+    while True:
+        answers = [stream.after(count) for stream, count in zip(streams, counts)]
+        if (least := min(map(len, answers))) >= wanted:
+            return answers
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"only {least} of {wanted} answers came within {_SECONDS:.0f} s")
+        time.sleep(_PAUSE_SECONDS)
