@@ -43,6 +43,45 @@ POLICIES = _MEMBERS_MAY.format(app="server", method="GET") + _MEMBERS_MAY.format
 POLICIES_EDITED = _MEMBERS_MAY.format(app="server", method="DELETE") + _MEMBERS_MAY.format(app="second", method="POST")
 METHODS = ("GET", "POST", "DELETE")
 
+# Allows nothing that is asked for here, but its IP sets are so large that no sidecar gets its policy in one piece.
+_CROWDS = range(8)
+_LARGE_POLICY = """\
+apiVersion: projectcalico.org/v3
+kind: GlobalNetworkPolicy
+metadata:
+  name: crowds
+spec:
+  selector: app in {'server', 'second'}
+  types: [Ingress]
+  ingress:
+"""
+_CROWD_RULE = """\
+    - action: Allow
+      source:
+        selector: crowd == '{crowd}'
+"""
+_CROWD = """\
+---
+apiVersion: projectcalico.org/v3
+kind: GlobalNetworkSet
+metadata:
+  name: crowd-{crowd}
+  labels:
+    crowd: '{crowd}'
+spec:
+  nets: [{nets}]
+"""
+LARGE = "".join(
+    [
+        _LARGE_POLICY,
+        *(_CROWD_RULE.format(crowd=crowd) for crowd in _CROWDS),
+        *(
+            _CROWD.format(crowd=crowd, nets=", ".join(f"10.{200 + crowd}.{n >> 8}.{n & 255}/32" for n in range(5000)))
+            for crowd in _CROWDS
+        ),
+    ]
+)
+
 FROM_RED_NAMESPACES = """\
 apiVersion: projectcalico.org/v3
 kind: GlobalNetworkPolicy
@@ -250,6 +289,7 @@ def _replace(file: Path, content: bytes) -> None:
 def test_restarts_give_no_wrong_answer(world: World, second: Server, number: signal.Signals) -> None:
     """Requests run all the time, on open connections and on new ones, and every answer is what policy says."""
     node, member = world.mesh.node, world.callers["member"]
+    world.apply(POLICIES + LARGE)
     wait_for_methods(second, member, {"POST"})
     seen = {server: len(server.pod.access_log.entries()) for server in (world.server, second)}
     with ExitStack() as stack:

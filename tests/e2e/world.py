@@ -81,8 +81,10 @@ class World:
         self._generations = itertools.count(1)
 
     def close(self) -> None:
-        """Stop what runs in this process; the mesh stops the rest."""
+        """Stop what is tested, which must be able to end well; the mesh stops the rest."""
         self.server.close()
+        assert self.server.pod.dikastes.stop() == 0
+        assert self.mesh.node.felix.stop() == 0
 
     @property
     def logs(self) -> list[Path]:
