@@ -141,7 +141,7 @@ def felix_killed(bank: Bank, say: Narrator) -> None:
         began = time.monotonic()
         bank.mesh.node.start_felix()
         milliseconds = bank.post_until(bank.customer, 200, began)
-        say.text(f"felix runs again. The sidecars called it by themselves; a POST felt the edit after {milliseconds:.0f} ms.")
+        say.text(f"felix runs again, and the sidecars called it. A POST felt the edit after {milliseconds:.0f} ms.")
         milliseconds = bank.post_until(bank.customer, 403, _edit(bank, ["GET"]))
         say.text(f"customer.yaml says methods: ['GET'] again. A POST felt it after {milliseconds:.0f} ms.")
     entries = [entry for pod in services for entry in pod.access_log.entries()[seen[pod] :]]

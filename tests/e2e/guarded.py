@@ -15,7 +15,7 @@ from application import Application, Arrival
 from mesh.access_log import Entry
 from mesh.certificates import Certificate
 from mesh.envoy_config import InboundPort, MutualTls, Protocol
-from mesh.mesh import Mesh, Pod, PolicySource
+from mesh.mesh import Mesh, PolicySource
 from mesh.network import Namespace
 from mesh.resources import PodSpec
 

@@ -167,7 +167,9 @@ class TestIdentityMethodAndPath:
             world.server.http(member, "GET", "/public").assert_unanswered()
         finally:
             world.server.start_dikastes()
-        eventually(lambda: world.server.http(member, "GET", "/public").status == 200, "Envoy did not find dikastes again")
+        eventually(
+            lambda: world.server.http(member, "GET", "/public").status == 200, "Envoy did not find dikastes again"
+        )
 
 
 def test_policy_change_reaches_open_connections(world: World) -> None:
