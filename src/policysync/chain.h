@@ -28,7 +28,7 @@ struct chain_link {
 
 struct chain {
     struct chain_link *tail;
-    size_t bytes; /* of all links that are held */
+    size_t bytes; /* of the messages that some position has ahead of it */
 };
 
 void chain_init(struct chain *chain);
