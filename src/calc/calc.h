@@ -41,8 +41,8 @@ void calc_set_in_sync(struct calc *calc);
 /* Sends what changed since the last flush, and InSync with the first; the sink's batch_end is called if anything was sent. */
 void calc_flush(struct calc *calc, const struct psync_sink *sink);
 
-/* The members of a set that was sent and not removed, as they are now (what the next flush would tell included); in the
- * arena, in no order. *type as in the message. False: there is no such set. */
+/* The members of a set that was sent and not removed, as of the last flush, so that what the next one tells fits to them; in
+ * the arena, in no order. *type as in the message. False: there is no such set. */
 bool calc_set_members(const struct calc *calc, struct str id, struct arena *arena, int *type,
                       struct psync_strings *members);
 

@@ -40,8 +40,8 @@ struct feed;
 struct feed_reader;
 
 struct feed_source {
-    /* The members of an IP set of which the feed was told, as they are now; in the arena. Changes since the last batch may be
-     * among them already. False: there is no such set. */
+    /* The members of an IP set of which the feed was told, as of the end of the last batch: what came after it will be told, or
+     * not at all if it was undone before. In the arena. False: there is no such set. */
     bool (*set_members)(void *ctx, struct str id, struct arena *arena, int *type,
                         struct psync_strings *members);
     void *ctx;

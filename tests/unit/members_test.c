@@ -52,6 +52,15 @@ static void check_all(const char *name, const struct members *members, const cha
     check_number(name, (long long)members->count, (long long)all.count);
 }
 
+static void check_told_are(const char *name, const struct members *members, const char *expected)
+{
+    CLEANUP_ARENA struct arena arena = {0};
+    CLEANUP_BUF struct buf out = {0};
+    struct psync_strings told = members_told(members, &arena);
+    show_names(&out, "", &told);
+    check_text(name, buf_str(&out), str_from_c(expected));
+}
+
 static void check_changes(const char *name, struct members *members, const char *expected)
 {
     CLEANUP_ARENA struct arena arena = {0};
@@ -157,6 +166,7 @@ static void test_changes(void **state)
     add(&members, "10.0.0.2/32");
     drop(&members, "fd00::1/128");
     check_all("before the change is taken", &members, " {10.0.0.1/32 10.0.0.2/32}");
+    check_told_are("before the change is taken", &members, " {10.0.0.1/32 fd00::1/128}");
     check_changes("one came, one went", &members, " +{10.0.0.2/32} -{fd00::1/128}");
     check_changes("taken", &members, "");
     drop(&members, "10.0.0.2/32");
@@ -184,6 +194,7 @@ static void test_untold(void **state)
     add(&members, "10.0.0.3/32");
     members_set_untold(&members);
     check_changes("untold", &members, "");
+    check_told_are("untold", &members, "");
     assert_int_equal(members.v4.count, 2);
     drop(&members, "10.0.0.2/32");
     add(&members, "10.0.0.4/32");
@@ -275,8 +286,22 @@ static void receive(struct model *model, const struct psync_strings *list, bool 
     }
 }
 
-static void check_received(const struct model *model)
+/* What was told can be asked for again, whatever happened since. */
+static void check_told(const struct members *members, const struct model *model)
 {
+    CLEANUP_ARENA struct arena arena = {0};
+    struct psync_strings told = members_told(members, &arena);
+    size_t count = 0;
+    for (size_t i = 0; i < told.count; i++)
+        CHECK("told", model->has[find(model, told.items[i])]);
+    for (size_t i = 0; i < UNIVERSE; i++)
+        count += model->has[i];
+    assert_int_equal(told.count, count);
+}
+
+static void check_received(const struct members *members, const struct model *model)
+{
+    check_told(members, model);
     for (size_t i = 0; i < UNIVERSE; i++)
         CHECK(model->texts[i], model->has[i] == (model->counts[i] > 0));
 }
@@ -288,7 +313,7 @@ static void take(struct members *members, struct model *model)
     members_take_changes(members, &arena, &added, &removed);
     receive(model, &added, true);
     receive(model, &removed, false);
-    check_received(model);
+    check_received(members, model);
 }
 
 static void tell_whole(struct members *members, struct model *model)
@@ -299,7 +324,7 @@ static void tell_whole(struct members *members, struct model *model)
     struct psync_strings all = members_all(members, &arena);
     receive(model, &all, true);
     members_set_told(members);
-    check_received(model);
+    check_received(members, model);
 }
 
 static void step(struct members *members, struct model *model, struct random *random, bool filling)
@@ -329,6 +354,8 @@ static void test_against_list(void **state)
             take(&members, model);
         else if (what == 10)
             tell_whole(&members, model);
+        else if (what < 20)
+            check_told(&members, model);
     }
     tell_whole(&members, model);
     members_free(&members);
