@@ -66,7 +66,7 @@ struct feed_reader *feed_join(struct feed *feed, const struct psync_endpoint_id 
 void feed_leave(struct feed_reader *reader);
 
 enum feed_result {
-    FEED_MESSAGE, /* *message is the next one, encoded; it lives until the next call with this reader */
+    FEED_MESSAGE, /* *message is the next one, encoded; it lives until anything else is done with the feed */
     FEED_NOTHING, /* wait for `ready` */
     FEED_ENDED,   /* the endpoint is gone, and that was said: end the stream */
     FEED_BEHIND,  /* the reader fell too far behind: end the stream, so that it starts anew */

@@ -36,7 +36,7 @@ static void give_up_lagging(struct feed *feed)
 {
     for (uint32_t i = 0; i < feed->readers.count; i++) {
         struct feed_reader *reader = feed->readers.items[i];
-        if (!chain_is_at_end(reader->position))
+        if (reader->position != NULL && !chain_is_at_end(reader->position))
             feed_reader_give_up(reader);
     }
 }

@@ -170,16 +170,20 @@ static void append_change(struct feed_set *set, const struct psync_ipset_delta *
     chain_append(&set->changes, buf_str(&bytes), 0);
 }
 
+void feed_set_let_go(struct feed_set_entry *entry)
+{
+    chain_release(&entry->position);
+    feed_snapshot_unref(entry->snapshot);
+    entry->snapshot = NULL;
+}
+
 /* What waits has outgrown its bound: those that lag are to be told the whole. */
 static void cut_off_lagging(struct feed_set *set)
 {
     for (uint32_t i = 0; i < set->readers.count; i++) {
         struct feed_set_entry *entry = set->readers.items[i];
-        if (entry->position == NULL || chain_is_at_end(entry->position))
-            continue;
-        chain_release(&entry->position);
-        feed_snapshot_unref(entry->snapshot);
-        entry->snapshot = NULL;
+        if (entry->position != NULL && !chain_is_at_end(entry->position))
+            feed_set_let_go(entry);
     }
 }
 
