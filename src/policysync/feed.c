@@ -263,6 +263,7 @@ static void on_message(void *ctx, const struct psync_message *message)
 static void on_batch_end(void *ctx)
 {
     struct feed *feed = ctx;
+    feed->has_label_changes = false;
     /* A reader may leave while others are told. */
     while (feed->woken.count > 0) {
         struct feed_reader *reader = feed->woken.items[feed->woken.count - 1];

@@ -45,8 +45,10 @@ static void tell_readers(struct feed *feed, struct str message, uint64_t serial)
 {
     if (feed->readers.count == 0)
         return;
-    if (feed->label_changes.bytes > FEED_LAG)
+    /* Before the first change of a batch: nobody had the time to read those that are of the same. */
+    if (!feed->has_label_changes && feed->label_changes.bytes > FEED_LAG)
         give_up_lagging(feed);
+    feed->has_label_changes = true;
     chain_append(&feed->label_changes, message, serial);
     for (uint32_t i = 0; i < feed->readers.count; i++)
         feed_reader_wake(feed->readers.items[i]);

@@ -132,11 +132,12 @@ struct feed {
     size_t label_count, label_capacity, label_holes;
     uint64_t last_serial;
     struct chain label_changes;
-    struct list readers;   /* struct feed_reader */
-    struct list woken;     /* those that will be told at the end of the batch */
-    struct list cached;    /* struct feed_set: those with a snapshot */
-    uint64_t round;        /* what was stamped with it is in the list that is being made */
-    size_t snapshot_bytes; /* of all snapshots, the readers' old ones too */
+    bool has_label_changes; /* in this batch */
+    struct list readers;    /* struct feed_reader */
+    struct list woken;      /* those that will be told at the end of the batch */
+    struct list cached;     /* struct feed_set: those with a snapshot */
+    uint64_t round;         /* what was stamped with it is in the list that is being made */
+    size_t snapshot_bytes;  /* of all snapshots, the readers' old ones too */
 };
 
 /* feed_set.c */
