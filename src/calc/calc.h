@@ -9,8 +9,8 @@
  * Resources come and go one by one; calc_flush sends the messages that bring a receiver from the last state to the present one, in
  * an order in which nothing is used before it is there nor removed while it is used:
  *
- *     updates:  IP sets, policies, profiles, endpoints, service accounts, namespaces
- *     removals: endpoints, profiles, policies, IP sets, service accounts, namespaces
+ *     updates:  IP sets, policies, profiles, endpoints, namespaces, service accounts
+ *     removals: endpoints, profiles, policies, IP sets, namespaces, service accounts
  *
  * The result is always that of a calculation from scratch. Nothing is sent before calc_set_in_sync: half a policy is worse
  * than none; InSync is the last message of the first flush.
