@@ -84,6 +84,12 @@ static void report(struct psync_folder *folder, struct str name, struct known *k
     folder->events.added(folder->events.ctx, read->name, &read->credentials);
 }
 
+static bool is_away(const struct psync_folder *folder)
+{
+    struct stat info;
+    return stat(folder->path, &info) != 0;
+}
+
 static void look_at(struct psync_folder *folder, struct str name)
 {
     struct error err;
@@ -98,9 +104,9 @@ static void look_at(struct psync_folder *folder, struct str name)
     free_known(read);
     if (result == DISK_FAILED)
         log_event(LOG_ERROR, "Bad credentials file; nobody is served by it",
-                  LOG_C("folder", folder->path), LOG_STR("name", name),
-                  LOG_C("problem", err.text));
-    if (known != NULL)
+                  LOG_C("folder", folder->path), LOG_STR("name", name), LOG_C("problem", err.text));
+    /* A file that went with the whole folder is not gone; that the folder is away is told by an event that is yet to come. */
+    if (known != NULL && !(result == DISK_GONE && is_away(folder)))
         drop(folder, known);
 }
 
@@ -187,9 +193,8 @@ static void on_retry(void *ctx)
 {
     struct psync_folder *folder = ctx;
     struct error err;
-    struct stat info;
     /* It is not made anew here: somebody may be about to put it back, with all that was in it. */
-    if (stat(folder->path, &info) != 0 || !attach(folder, &err)) {
+    if (is_away(folder) || !attach(folder, &err)) {
         loop_arm(folder->loop, &folder->retry, RETRY_PAUSE);
         return;
     }
