@@ -3,10 +3,10 @@
 #define TESTS_CALC_WORLD_H
 
 #include "calc/calc.h"
-#include "model/decode.h"
 
 #include "check.h"
 #include "message_show.h"
+#include "resources.h"
 
 struct calc_world {
     struct calc *calc;
@@ -42,24 +42,6 @@ static inline void close_calc(struct calc_world *world)
 {
     calc_free(world->calc);
     buf_free(&world->trace);
-}
-
-/* All resources of a text, in order; `act` takes each over. */
-static inline void for_each_resource(const char *yaml,
-                                     void (*act)(void *ctx, struct model_resource *resource),
-                                     void *ctx)
-{
-    CLEANUP_ARENA struct arena arena = {0};
-    struct doc_file file = doc_load(&arena, str_from_c(yaml), false);
-    for (size_t i = 0; i < file.count; i++) {
-        if (file.entries[i].failed)
-            fail_msg("%s\n%s", file.entries[i].error.text, yaml);
-        struct model_decoded decoded = model_decode(&arena, file.entries[i].root);
-        if (decoded.count == 0)
-            fail_msg("%s: no resource", yaml);
-        for (size_t j = 0; j < decoded.count; j++)
-            act(ctx, decoded.resources[j]);
-    }
 }
 
 static inline void put_resource(void *ctx, struct model_resource *resource)
