@@ -11,7 +11,7 @@ PYTHON := .venv/bin/python
 # Loads that end: how long each fuzz target runs, in seconds.
 FUZZ_SECONDS ?= 60
 
-.PHONY: all deps build static demo test unit python e2e sanitizers threads lint format fuzz bench install clean help
+.PHONY: all deps build static demo test unit python e2e kubernetes kubernetes-parts crds sanitizers threads lint format fuzz bench install clean help
 
 all: build
 
@@ -50,7 +50,7 @@ build: deps $(BUILD)/build.ninja
 demo: build
 	@$(PYTHON) demo/yaobank.py
 
-test: unit sanitizers python threads e2e
+test: unit sanitizers python threads e2e kubernetes
 	@echo 'All tests passed.'
 
 unit: build
@@ -72,6 +72,17 @@ python: sanitizers static
 
 e2e: build
 	$(PYTHON) -m pytest -q tests/e2e
+
+# The API server and what else a real cluster is made of: built from source into a cache, some minutes, once.
+kubernetes-parts: deps
+	@$(PYTHON) scripts/kubernetes-parts.py
+
+kubernetes: kubernetes-parts
+	$(PYTHON) -m pytest -q tests/kubernetes
+
+# The definitions of Calico's resources, from their tables.
+crds: deps
+	@$(PYTHON) scripts/generate-crds.py
 
 # The linker warns of getaddrinfo; dikastes(8), STATIC BUILD, says what that means.
 static: deps $(STATIC)/build.ninja

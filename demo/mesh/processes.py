@@ -56,8 +56,12 @@ class Process:
         try:
             return self._popen.wait(_STOP_SECONDS)
         except subprocess.TimeoutExpired:
-            self._popen.kill()
-            return self._popen.wait()
+            return self.kill()
+
+    def kill(self) -> int:
+        """End the program at once, as a crash would, and return its exit status."""
+        self._popen.kill()
+        return self._popen.wait()
 
 
 def stop_all(processes: Iterable[Process]) -> None:

@@ -24,7 +24,8 @@ struct felix_agent {
     struct loop_watch signals;
     struct felix_config *config;
     struct felix_settings settings;
-    struct directory *directory;
+    struct directory *directory; /* one of these two */
+    struct kubernetes *kubernetes;
     struct calc *calc;
     struct feed *feed;
     struct psync_sink sink; /* the feed's */
@@ -154,9 +155,16 @@ static bool open_datastore(struct felix_agent *agent, struct error *err)
 {
     const struct datastore_sink sink = {on_update,  on_remove,  on_batch_end,
                                         on_in_sync, on_problem, agent};
-    CLEANUP_FREE char *path = mem_strndup(felix_config_get(agent->config, FELIX_DIRECTORY));
-    agent->directory = directory_open(agent->loop, path, &sink, err);
-    return agent->directory != NULL;
+    if (str_eq_nocase(felix_config_get(agent->config, FELIX_DATASTORE_TYPE), STR("directory"))) {
+        CLEANUP_FREE char *path = mem_strndup(felix_config_get(agent->config, FELIX_DIRECTORY));
+        agent->directory = directory_open(agent->loop, path, &sink, err);
+        return agent->directory != NULL;
+    }
+    CLEANUP_FREE char *node = mem_strndup(felix_config_get(agent->config, FELIX_HOSTNAME));
+    const struct kubernetes_options options = {.node = node};
+    agent->kubernetes = kubernetes_open(agent->loop, &options, &sink, err);
+    agent->status.kubernetes = agent->kubernetes;
+    return agent->kubernetes != NULL;
 }
 
 /* ---- the process ---- */
@@ -230,6 +238,7 @@ static void stop(struct felix_agent *agent)
     if (agent->loop != NULL)
         psync_server_free(agent->server);
     directory_close(agent->directory);
+    kubernetes_close(agent->kubernetes);
     feed_free(agent->feed);
     calc_free(agent->calc);
     felix_settings_free(&agent->settings);

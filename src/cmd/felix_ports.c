@@ -103,6 +103,21 @@ static void write_sync(struct buf *out, const struct felix_status *status)
     metrics_counter(out, "felix_policy_sync_joins_total", "Streams so far.", (double)stats.joins);
 }
 
+static void write_kubernetes(struct buf *out, const struct felix_status *status)
+{
+    struct kubernetes_stats stats = kubernetes_stats(status->kubernetes);
+    metrics_gauge(out, "felix_kubernetes_kinds", "Kinds that are read from the API server.",
+                  (double)stats.kinds);
+    metrics_gauge(out, "felix_kubernetes_watches", "Of them those that are being watched now.",
+                  (double)stats.live);
+    metrics_gauge(out, "felix_kubernetes_objects", "Objects that are there.",
+                  (double)stats.objects);
+    metrics_counter(out, "felix_kubernetes_requests_total", "Requests to the API server.",
+                    (double)stats.requests);
+    metrics_counter(out, "felix_kubernetes_received_bytes_total",
+                    "Bytes of its answers, after decompression.", (double)stats.bytes);
+}
+
 static void write_metrics(struct buf *out, const struct felix_status *status)
 {
     metrics_gauge(out, "felix_resync_state", "3 once the datastore was read completely, 1 before.",
@@ -114,6 +129,8 @@ static void write_metrics(struct buf *out, const struct felix_status *status)
                     "Resources that were found questionable.", (double)status->warnings);
     write_calc(out, status);
     write_sync(out, status);
+    if (status->kubernetes != NULL)
+        write_kubernetes(out, status);
     metrics_process(out, status->statm_fd);
     buf_printf(out,
                "# HELP felix_build_info Which program this is.\n# TYPE felix_build_info gauge\n"

@@ -7,6 +7,7 @@
 #include "base/loop.h"
 #include "calc/calc.h"
 #include "cmd/felix_config.h"
+#include "datastore/kubernetes.h"
 #include "http/server.h"
 #include "policysync/server.h"
 
@@ -14,12 +15,13 @@
 struct felix_status {
     const struct calc *calc;
     const struct feed *feed;
-    const struct psync_server *server; /* NULL: off, or it cannot be had */
-    bool in_sync;                      /* the datastore was read completely */
-    bool is_held;                      /* ClusterInformation says that it is not ready */
-    bool is_serving;                   /* the server is there, or nobody wants it */
-    uint64_t problems, warnings;       /* in the datastore, so far */
-    uint64_t flush_nanoseconds;        /* so far */
+    const struct kubernetes *kubernetes; /* NULL: a directory is read */
+    const struct psync_server *server;   /* NULL: off, or it cannot be had */
+    bool in_sync;                        /* the datastore was read completely */
+    bool is_held;                        /* ClusterInformation says that it is not ready */
+    bool is_serving;                     /* the server is there, or nobody wants it */
+    uint64_t problems, warnings;         /* in the datastore, so far */
+    uint64_t flush_nanoseconds;          /* so far */
     int statm_fd;
 };
 

@@ -13,7 +13,7 @@
 /* Something that is wrong with what the datastore holds. Borrowed. */
 struct datastore_problem {
     const char *what;  /* "Bad resource", "File cannot be read; …" */
-    const char *place; /* a file's name */
+    const char *place; /* a file's name, or which object of the cluster */
     unsigned line;     /* 0: not about a line */
     bool is_warning;
     struct str message;
@@ -28,6 +28,10 @@ struct datastore_sink {
     void (*problem)(void *ctx, const struct datastore_problem *problem);
     void *ctx;
 };
+
+/* For datastores: whether a version is passed on, given whether there was one before that was. A sound one is. A wrong one is passed
+ * on as broken, and refuses; of some kinds only if there is none before it, which stays in force; of some not at all. */
+bool datastore_is_used(const struct model_resource *resource, bool had_one);
 
 void datastore_log_problem(const struct datastore_problem *problem);
 

@@ -34,37 +34,6 @@ struct directory {
 
 /* ---- one file ---- */
 
-/* What a wrong version of a resource means: it is passed on as broken, and refuses; or it is passed on only if there is no
- * good version before it, which stays in force; or it is not used at all. */
-enum wrong_version { REFUSES, REFUSES_IF_NEW, NOT_USED };
-
-static enum wrong_version meaning_of_wrong(enum model_kind kind)
-{
-    switch (kind) {
-    case MODEL_NAMESPACE:
-    case MODEL_SERVICE_ACCOUNT:
-    case MODEL_SERVICE:
-    case MODEL_NODE:
-    case MODEL_FELIX_CONFIGURATION:
-    case MODEL_CLUSTER_INFORMATION:
-        return NOT_USED;
-    case MODEL_POD:
-    case MODEL_WORKLOAD_ENDPOINT:
-    case MODEL_HOST_ENDPOINT:
-    case MODEL_TIER:
-        return REFUSES_IF_NEW;
-    default:
-        return REFUSES;
-    }
-}
-
-/* Whether the calculation should get this version, given whether the file had one before. */
-static bool is_used(const struct model_resource *resource, bool had_one)
-{
-    enum wrong_version wrong = meaning_of_wrong(resource->key.kind);
-    return resource->broken.len == 0 || wrong == REFUSES || (wrong == REFUSES_IF_NEW && !had_one);
-}
-
 static void tell_update(struct directory *d, struct model_resource *resource)
 {
     d->changed = true;
@@ -87,7 +56,7 @@ static void take_resource(struct directory *d, struct claims_file *file,
     bool is_new = claim == NULL || claim->digest != resource->digest;
     if (claim != NULL)
         claim->seen = true;
-    if (!is_new || !is_used(resource, claim != NULL)) {
+    if (!is_new || !datastore_is_used(resource, claim != NULL)) {
         model_resource_free(resource);
         return;
     }
@@ -106,7 +75,7 @@ static void restore_from(struct directory *d, const struct claim *claim)
         return; /* its own event is on its way */
     for (size_t i = 0; i < contents.count; i++) {
         struct model_resource *resource = contents.resources[i];
-        if (model_key_eq(&resource->key, &claim->key->key) && is_used(resource, false)) {
+        if (model_key_eq(&resource->key, &claim->key->key) && datastore_is_used(resource, false)) {
             model_resource_free(found);
             found = resource;
         } else {

@@ -381,10 +381,17 @@ static struct model_decoded finish(struct decoder *d)
     return out;
 }
 
-struct model_decoded model_decode(struct arena *arena, const struct doc_node *document)
+struct model_decoded model_decode_element(struct arena *arena, const struct doc_node *document,
+                                          struct str api, struct str kind)
 {
     struct decoder d = {.messages = arena};
     struct field root = {.line = document->line, .node = document};
-    decode_any(&d, &root, &(struct type){0});
+    decode_any(&d, &root, &(struct type){api, kind});
     return finish(&d);
+}
+
+struct model_decoded model_decode(struct arena *arena, const struct doc_node *document)
+{
+    const struct str none = {NULL, 0};
+    return model_decode_element(arena, document, none, none);
 }

@@ -43,4 +43,8 @@ struct model_decoded {
 
 struct model_decoded model_decode(struct arena *arena, const struct doc_node *document);
 
+/* The same for an element of a list that was taken apart, which may leave out its apiVersion and kind: they are those given. */
+struct model_decoded model_decode_element(struct arena *arena, const struct doc_node *document,
+                                          struct str api, struct str kind);
+
 #endif

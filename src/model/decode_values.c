@@ -2,6 +2,8 @@
 
 #include <stdlib.h>
 
+#include "base/time.h"
+
 /* In bytes, keys and values together (Kubernetes). */
 enum { ANNOTATIONS_LIMIT = 256 * 1024 };
 
@@ -365,4 +367,19 @@ bool value_port(struct decoder *d, const struct field *f, bool allow_range, stru
                  "letters, digits and single -)",
                  quote(text).text, allow_range ? "a range like \"8000:8080\" " : "");
     return false;
+}
+
+bool value_time(struct decoder *d, const struct field *f, int64_t *seconds)
+{
+    struct str text;
+    int64_t value;
+    if (!field_text(d, f, &text))
+        return false;
+    if (!time_parse(text, &value)) {
+        decode_error(d, f, "%s is not a time (expected like 2024-01-31T12:00:00Z)",
+                     quote(text).text);
+        return false;
+    }
+    *seconds = value;
+    return true;
 }

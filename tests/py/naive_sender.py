@@ -6,7 +6,6 @@ with it: with one that is right, and with some that are not (see test_calculatio
 
 from google.protobuf import json_format
 
-import fold
 from calculation.resources import name_of
 from calculation.stream import SET_FIELDS
 from plain import resources
@@ -89,12 +88,6 @@ def _wrapped(field, content):
     return message
 
 
-def _pieces(members):
-    members = sorted(members)
-    most = fold.MOST_MEMBERS
-    return [members[start:start + most] for start in range(0, len(members), most)]
-
-
 class NaiveSender:
     def __init__(self):
         self.world = {}
@@ -137,17 +130,13 @@ class NaiveSender:
         for key, (kind, members) in wanted.items():
             known = self.sets.get(key)
             self.sets[key] = kind, members
-            added, removed = members, set()
             if known is None or known[0] != kind:
-                first, *rest = _pieces(members) or [[]]
-                made.append(_wrapped("ipset_update", felix.IPSetUpdate(id=_set_id(key), type=kind, members=first)))
-                added = [member for piece in rest for member in piece]
-            else:
-                added, removed = members - known[1], known[1] - members
-            for field, pieces in (("added_members", _pieces(added)), ("removed_members", _pieces(removed))):
-                for piece in pieces:
-                    made.append(_wrapped("ipset_delta_update", felix.IPSetDeltaUpdate(
-                        id=_set_id(key), **{field: piece})))
+                made.append(_wrapped("ipset_update", felix.IPSetUpdate(
+                    id=_set_id(key), type=kind, members=sorted(members))))
+            elif known[1] != members:
+                made.append(_wrapped("ipset_delta_update", felix.IPSetDeltaUpdate(
+                    id=_set_id(key), added_members=sorted(members - known[1]),
+                    removed_members=sorted(known[1] - members))))
         return made
 
     def _updates(self, wanted):

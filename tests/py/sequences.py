@@ -15,6 +15,7 @@ import fold
 import worlds
 import yaml
 from calculation.resources import resource
+from model.selector import SelectorError
 from plain.state import plan, state
 from probe import unb64
 from shrink import shrink
@@ -22,6 +23,10 @@ from shrink import shrink
 
 class Difference(AssertionError):
     """What the client knows is not what it must know."""
+
+
+class Refused(AssertionError):
+    """The calculation does not take what it is given."""
 
 
 def _lines(place, got, wanted):
@@ -65,7 +70,8 @@ class Run:
         answer = self.calculation.ask(
             "node_change", update=[change["to"] for change in changes if "set" in change],
             remove=[_key(change["remove"]) for change in changes if "remove" in change], in_sync=in_sync)
-        assert answer.get("ok"), answer
+        if not answer.get("ok"):
+            raise Refused(answer)
         # Without the places in lists, which change while a case is made smaller.
         self.problems |= {re.sub(r"\[\d+\]", "[]", problem) for problem in answer["problems"]}
         messages = [unb64(message) for message in answer["messages"]]
@@ -108,6 +114,8 @@ def _fails(calculation, target, known_problems):
         try:
             for changes in sequence:
                 made.flush(changes)
+        except (Refused, SelectorError):
+            return False
         except AssertionError:
             return made.problems <= known_problems
         return False

@@ -1,10 +1,9 @@
-"""The harness of the property test itself: a right sender passes, wrong ones are found, and what fails is made small."""
+"""The property test's harness itself: a right sender passes, wrong ones are found, and what fails is made small."""
 
 import pytest
 
 import fold
 import sequences
-import test_calculation_property
 import worlds
 from naive_sender import NaiveSender
 from protos import felix
@@ -14,7 +13,7 @@ NODE = {"node": "node-1"}
 
 @pytest.mark.parametrize("target", [NODE, {"workload": "bank/p0"}])
 def test_right_sender_passes(rng, target):
-    for options in (worlds.Options(), worlds.Options(hosts=False, services=False, broken=False)):
+    for options in (worlds.Options(), worlds.Options(broken=False)):
         sequence = worlds.sequence(rng, 25, options)
         assert sequences.report(NaiveSender(), sequence, target, in_sync_from=2) is None
         world = {}
@@ -22,11 +21,6 @@ def test_right_sender_passes(rng, target):
             world = worlds.apply(world, changes)
         assert sequences.report(NaiveSender(), sequences.from_nothing(world), target) is None
         assert sequences.report(NaiveSender(), sequences.from_nothing(world, rng), target) is None
-
-
-def test_right_sender_splits_large_sets(monkeypatch):
-    monkeypatch.setattr(fold, "MOST_MEMBERS", 100)
-    test_calculation_property.large_set(NaiveSender(), 100)
 
 
 class _Wrong(NaiveSender):

@@ -39,14 +39,13 @@ def _one_sequence(probe, rng, options):
         assert problem is None, problem
 
 
-
 def test_sound_worlds(probe, rng):
-    for _ in range(_count(30)):
+    for _ in range(_count(50)):
         _one_sequence(probe, rng, worlds.Options(broken=False))
 
 
 def test_worlds_with_broken_resources(probe, rng):
-    for _ in range(_count(30)):
+    for _ in range(_count(50)):
         _one_sequence(probe, rng, worlds.Options())
 
 
@@ -83,7 +82,7 @@ def test_directories(probe, rng, tmp_path):
     met = 0
     for _ in range(_count(60)):
         world = {}
-        for changes in worlds.sequence(rng, 5, worlds.Options(hosts=False, services=False)):
+        for changes in worlds.sequence(rng, 5, worlds.Options()):
             world = worlds.apply(world, changes)
         workloads = sorted({each.workload for each in endpoints.endpoints(world) if each.workload})
         for workload in rng.sample(workloads, min(3, len(workloads))):

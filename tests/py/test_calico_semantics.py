@@ -1,7 +1,7 @@
 """Calico's policies: who may reach a pod, and whom it may reach, by table.
 
-Every question is put in plain text and with the peer's own certificate, which is the same answer.  The messages are those
-of the code under test, and those of the plain model of the calculation, which judges it elsewhere.
+Every question is put in plain text and with the peer's own certificate, which is the same answer.  The messages are
+those of the code under test, and those of the plain model of the calculation, which judges it elsewhere.
 """
 
 import pytest
@@ -13,10 +13,7 @@ from naive_sender import NaiveSender
 
 TABLE = vectors.load("calico_semantics.yaml")
 
-CASE_KEYS = {"name", "world", "allowed", "reaches", "http", "needs"}
-
-# What a case may need that the directory does not give yet.
-NOT_YET = {"services": "services matches are refused", "hosts": "HostEndpoints are not read"}
+CASE_KEYS = {"name", "world", "allowed", "reaches", "http"}
 
 
 def _by_model(world, workload):
@@ -43,14 +40,7 @@ def _check(probe, calculate, case):
     assert _answers(Judge(probe, messages), lines) == {line: {lines[line] == "allowed"} for line in lines}
 
 
-def _cases():
-    named = vectors.by_name(TABLE["cases"])
-    return [pytest.param(case, id=name, marks=[pytest.mark.xfail(strict=True, reason=NOT_YET[case["needs"]])]
-                         if case.get("needs") in NOT_YET else [])
-            for case, name in zip(named["argvalues"], named["ids"])]
-
-
-@pytest.mark.parametrize("case", _cases())
+@pytest.mark.parametrize("case", **vectors.by_name(TABLE["cases"]))
 def test_table(probe, tmp_path, case):
     _check(probe, from_directory(probe, tmp_path), case)
 

@@ -15,7 +15,8 @@ from server import DIKASTES, wait_for
 ROOT = pathlib.Path(__file__).parents[2]
 MANUALS = ROOT / "docs" / "man"
 MANUAL = MANUALS / "dikastes.8"
-COMPLETION = ROOT / "completions" / "dikastes.bash"
+COMPLETIONS = ROOT / "completions"
+FELIX = DIKASTES.parent / "felix"
 COMMANDS = ["server", "client", "health"]
 
 
@@ -39,11 +40,11 @@ def manual_options(manual, subsection):
     return {"-" + name for item in items for name in re.findall(r"(?:Fl |, )(-?[a-z][\w-]*)", item)}
 
 
-def complete(*words):
+def complete(*words, program="dikastes"):
     """What completion offers for the last word."""
     script = ('source "$0"; compopt() { :; }; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); '
-              '_dikastes; printf "%s\\n" "${COMPREPLY[@]}"')
-    done = run("bash", "-c", script, str(COMPLETION), *words)
+              f'_{program}; printf "%s\\n" "${{COMPREPLY[@]}}"')
+    done = run("bash", "-c", script, str(COMPLETIONS / f"{program}.bash"), *words)
     assert done.returncode == 0 and not done.stderr, done.stderr
     return set(done.stdout.split())
 
@@ -55,6 +56,18 @@ def test_manual_has_just_the_options(command):
 
 def test_manual_of_uds_has_just_the_options():
     assert manual_options(MANUALS / "uds.8", "Options") == options_of(UDS)
+
+
+def test_manual_of_felix_has_just_the_options():
+    assert manual_options(MANUALS / "felix.8", "felix") == options_of(FELIX)
+    assert manual_options(MANUALS / "felix.8", "felix check") == options_of(FELIX, "check")
+
+
+def test_completion_of_felix():
+    assert complete("felix", "-", program="felix") == options_of(FELIX)
+    assert complete("felix", "check", "-", program="felix") == options_of(FELIX, "check")
+    assert complete("felix", "c", program="felix") == {"check"}
+    assert complete("felix", "--datastore", "d", program="felix") == {"directory"}
 
 
 @pytest.mark.parametrize("command", COMMANDS)

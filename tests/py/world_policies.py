@@ -146,7 +146,7 @@ def _icmp(rng):
     return match
 
 
-def _rule(rng, direction, namespaced, services):
+def _rule(rng, direction, namespaced):
     family = rng.choice([4, 4, 6])
     protocol = rng.choice([None, None, "TCP", "TCP", "UDP", "SCTP", 6, 47, "ICMP" if family == 4 else "ICMPv6"])
     rule = {"action": rng.choice(["Allow", "Allow", "Allow", "Deny", "Pass", "Log"])}
@@ -159,7 +159,7 @@ def _rule(rng, direction, namespaced, services):
     if str(protocol).startswith("ICMP") and chance(rng, 0.7):
         rule[rng.choice(["icmp", "notICMP"])] = _icmp(rng)
     rule["source"], rule["destination"] = _entity(rng, family, protocol), _entity(rng, family, protocol)
-    if services and chance(rng, 0.15):
+    if chance(rng, 0.15):
         rule["source" if direction == "ingress" else "destination"] = _service(rng, namespaced)
     if direction == "ingress" and protocol in (None, "TCP", 6) and chance(rng, 0.15):
         rule["http"] = _http(rng)
@@ -168,22 +168,22 @@ def _rule(rng, direction, namespaced, services):
     return {key: value for key, value in rule.items() if value != {}}
 
 
-def rules(rng, direction, namespaced, services):
-    return [_rule(rng, direction, namespaced, services) for _ in range(rng.randint(0, 2))]
+def rules(rng, direction, namespaced):
+    return [_rule(rng, direction, namespaced) for _ in range(rng.randint(0, 2))]
 
 
 # ---- policies ---------------------------------------------------------------------
 
 
-def calico_spec(rng, kind, services):
+def calico_spec(rng, kind):
     """The aspects of a Calico policy; `sound` makes them fit each other."""
     is_global = "Global" in kind
     spec = {"tier": rng.choice([*TIERS, *BUILT_IN_TIERS, "gone", *["default"] * 4]), "order": rng.choice(ORDERS),
             "selector": rng.choice(["", "all()", *[pod_selector(rng) for _ in range(4)]]),
             # What all() means there in a namespaced policy is not said.
             "serviceAccountSelector": name_selector(rng, ACCOUNTS, with_all=is_global),
-            "ingress": rules(rng, "ingress", not is_global, services),
-            "egress": rules(rng, "egress", not is_global, services),
+            "ingress": rules(rng, "ingress", not is_global),
+            "egress": rules(rng, "egress", not is_global),
             "types": rng.choice([["Ingress"], ["Egress"], ["Ingress", "Egress"], ["Egress", "Ingress"], []]),
             "performanceHints": ["AssumeNeededOnEveryNode"]}
     if is_global:
@@ -214,12 +214,12 @@ def deleted(kind, rng):
     return {**spec, "tier": rng.choice(TIERS)} if kind not in KUBERNETES_KINDS and chance(rng, 0.5) else spec
 
 
-def spec_of(rng, kind, services):
+def spec_of(rng, kind):
     if kind.startswith("Staged") and chance(rng, 0.1):
         return deleted(kind, rng)
     if kind in KUBERNETES_KINDS:
         return clusters.policy_spec(rng)
-    return calico_spec(rng, kind, services)
+    return calico_spec(rng, kind)
 
 
 def broken_spec(rng, kind, spec):

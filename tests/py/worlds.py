@@ -21,14 +21,13 @@ PROFILES = ["blue", "red"]
 
 @dataclass
 class Options:
-    """What may come; an implementation may not know all kinds yet."""
+    """What may come."""
 
-    hosts: bool = True
-    services: bool = True
     broken: bool = True
 
 
 def _labels(rng, forged=0.1):
+    """With a label, at times, that none but profiles may give."""
     labels = {key: rng.choice(VALUES) for key in KEYS if chance(rng, 0.6)}
     if chance(rng, forged):
         labels[rng.choice(["pcns.k", "pcsa.k", "pcns.projectcalico.org/name"])] = rng.choice([*VALUES, "bank"])
@@ -75,7 +74,7 @@ def _pod_metadata(rng):
     return metadata
 
 
-def _pod(rng, _):
+def _pod(rng):
     spec = {"containers": [_container(rng, "main")]}
     if chance(rng, 0.1):
         spec["initContainers"] = [_container(rng, "init")]
@@ -94,10 +93,13 @@ def _endpoint_ports(rng):
 
 
 def _profile_names(rng):
-    return rng.choice([PROFILES, PROFILES[::-1], some(rng, [*PROFILES, "gone", "kns.bank", "ksa.bank.a"]), []])
+    """Several that may give the same label, in any order."""
+    of_kubernetes = ["kns.bank", "kns.shop", "ksa.bank.a", "ksa.bank.b"]
+    return rng.choice([PROFILES, PROFILES[::-1], some(rng, [*PROFILES, "gone"]), some(rng, of_kubernetes),
+                       some(rng, [*PROFILES, *of_kubernetes], 4), []])
 
 
-def _workload_endpoint(rng, _):
+def _workload_endpoint(rng):
     """Often one that stands for a pod that is there too, or for the same as another."""
     spec = {"node": rng.choice(NODES), "endpoint": rng.choice(["eth0", "eth0", "eth1"]),
             "ipNetworks": some(rng, ADDRESSES), "profiles": _profile_names(rng), "ports": _endpoint_ports(rng),
@@ -109,7 +111,7 @@ def _workload_endpoint(rng, _):
     return {"metadata": {"labels": _labels(rng)}, "spec": spec}
 
 
-def _host_endpoint(rng, _):
+def _host_endpoint(rng):
     return {"metadata": {"labels": _labels(rng)}, "spec": {
         "node": rng.choice(NODES), "interfaceName": "eth0", "expectedIPs": some(rng, ADDRESSES),
         "profiles": _profile_names(rng), "ports": _endpoint_ports(rng)}}
@@ -118,19 +120,19 @@ def _host_endpoint(rng, _):
 # ---- the rest -------------------------------------------------------------------------
 
 
-def _namespace(rng, _):
+def _namespace(rng):
     return {"metadata": {"labels": _inherited_labels(rng)}}
 
 
-def _profile(rng, options):
+def _profile(rng):
     # That label is on no endpoint itself, so that it shows which of two profiles gives it.
-    labels = {**_labels(rng, forged=0), policies.PROFILE_KEY: rng.choice(VALUES)}
+    labels = {**_labels(rng, forged=0.3), policies.PROFILE_KEY: rng.choice(VALUES)}
     return {"spec": {"labelsToApply": labels,
-                     "ingress": policies.rules(rng, "ingress", False, options.services),
-                     "egress": policies.rules(rng, "egress", False, options.services)}}
+                     "ingress": policies.rules(rng, "ingress", False),
+                     "egress": policies.rules(rng, "egress", False)}}
 
 
-def _tier(rng, _):
+def _tier(rng):
     spec = {}
     if chance(rng, 0.8):
         spec["order"] = rng.choice([10, 10, 20, 1000000, 2000000.5])
@@ -139,12 +141,12 @@ def _tier(rng, _):
     return {"spec": spec}
 
 
-def _network_set(rng, _):
+def _network_set(rng):
     nets = rng.sample([*ADDRESSES, *NETS[4], *NETS[6]], rng.randint(0, 3))
     return {"metadata": {"labels": _labels(rng)}, "spec": {"nets": nets}}
 
 
-def _slice(rng, _):
+def _slice(rng):
     addresses = [address for address in ADDRESSES if "." in address]
     ports = [{**({"port": rng.choice(PORTS)} if chance(rng, 0.9) else {}),
               **({"protocol": rng.choice(["TCP", "UDP"])} if chance(rng, 0.7) else {})}
@@ -156,7 +158,7 @@ def _slice(rng, _):
 
 
 def _policy(kind):
-    return lambda rng, options: {"spec": policies.spec_of(rng, kind, options.services)}
+    return lambda rng: {"spec": policies.spec_of(rng, kind)}
 
 
 # kind -> (its content, where it may be, its names, how likely it is to be chosen)
@@ -177,11 +179,6 @@ _KINDS = {
                             ("StagedNetworkPolicy", 1), ("StagedGlobalNetworkPolicy", 1),
                             ("StagedKubernetesNetworkPolicy", 1)]},
 }
-
-
-def _kinds(options):
-    unknown = ([] if options.hosts else ["HostEndpoint"]) + ([] if options.services else ["EndpointSlice"])
-    return {kind: row for kind, row in _KINDS.items() if kind not in unknown}
 
 
 # ---- what is broken ---------------------------------------------------------------------
@@ -255,12 +252,11 @@ def _fitting(kind, mixed, new):
 
 
 def _change(rng, world, options):
-    kinds = _kinds(options)
-    kind, = rng.choices(list(kinds), [row[3] for row in kinds.values()])
-    content, namespaces, names, _ = kinds[kind]
+    kind, = rng.choices(list(_KINDS), [row[3] for row in _KINDS.values()])
+    content, namespaces, names, _ = _KINDS[kind]
     namespace = rng.choice(namespaces)
     name = f"{kind} {namespace + '/' if namespace else ''}{rng.choice(names)}"
-    old, new = world.get(name), _named(name, content(rng, options))
+    old, new = world.get(name), _named(name, content(rng))
     form = rng.random()
     if old is not None and form < 0.2:
         return {"remove": name}
@@ -296,7 +292,7 @@ def first(rng, options):
     for namespace in NAMESPACES:
         if chance(rng, 0.9):
             name = f"Namespace {namespace}"
-            flush.append({"set": name, "to": _named(name, _namespace(rng, options))})
+            flush.append({"set": name, "to": _named(name, _namespace(rng))})
     for _ in range(rng.randint(10, 60)):
         change = _change(rng, world, options)
         if "set" in change:  # of what was set in the same flush already, too

@@ -5,6 +5,8 @@ has its sorted members.  A policy is "KIND [NAMESPACE/]NAME".  Selectors are com
 by what they say: the two sides of `&&` and `||` may stand in any order.
 """
 
+import functools
+
 from google.protobuf import json_format
 
 from model import selector
@@ -29,6 +31,7 @@ def _sorted(parsed):
     return ("not", _sorted(parsed[1])) if parsed[0] == "not" else parsed
 
 
+@functools.lru_cache(maxsize=None)
 def canonical(text):
     """One text for all selectors that say the same but for the order of operands."""
     parsed = selector.parse(text.encode())

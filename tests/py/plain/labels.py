@@ -35,7 +35,8 @@ def profiles(world):
     for _, resource in resources.of_kind(world, "Profile"):
         spec = resource.get("spec", {})
         found[resource["metadata"]["name"]] = Profile(
-            spec.get("labelsToApply") or {}, spec.get("ingress") or [], spec.get("egress") or [],
+            # Upstream lets a Profile pass on labels with the prefixes of Kubernetes' objects, which would forge theirs.
+            own(spec.get("labelsToApply") or {}), spec.get("ingress") or [], spec.get("egress") or [],
             resources.is_broken(resource))
     for kind, resource in resources.of_kind(world, "Namespace", "ServiceAccount"):
         name = resource["metadata"]["name"]

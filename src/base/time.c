@@ -1,7 +1,6 @@
-/* Points in time, as RFC 3339 writes them. */
 #include <time.h>
 
-#include "model/decode_values.h"
+#include "base/time.h"
 
 /* Whether a text has a digit wherever the form has 0, and otherwise the same bytes. */
 static bool has_form(struct str text, struct str form)
@@ -55,7 +54,7 @@ static bool parse_zone(struct str text, int64_t *ahead)
     return hours < 24 && minutes < 60;
 }
 
-static bool parse_time(struct str text, int64_t *seconds)
+bool time_parse(struct str text, int64_t *seconds)
 {
     enum { DATE_LENGTH = 19 };
     struct str rest = str_from(text, DATE_LENGTH);
@@ -73,20 +72,5 @@ static bool parse_time(struct str text, int64_t *seconds)
     if (!parse_zone(rest, &ahead))
         return false;
     *seconds -= ahead;
-    return true;
-}
-
-bool value_time(struct decoder *d, const struct field *f, int64_t *seconds)
-{
-    struct str text;
-    int64_t value;
-    if (!field_text(d, f, &text))
-        return false;
-    if (!parse_time(text, &value)) {
-        decode_error(d, f, "%s is not a time (expected like 2024-01-31T12:00:00Z)",
-                     quote(text).text);
-        return false;
-    }
-    *seconds = value;
     return true;
 }

@@ -1,0 +1,39 @@
+/* The datastore of a cluster: Kubernetes' own resources and Calico's, listed and watched at the API server.
+ *
+ * Calico's are read in the group in which they are stored: crd.projectcalico.org/v1, or projectcalico.org/v3 where only that is there (if
+ * both are, the second is served by Calico's API server from the first). CALICO_API_GROUP in the environment says which, as with
+ * upstream. Kinds that are not installed count as empty; they are found when they are installed later.
+ *
+ * It is in sync once every kind was read. After that nothing that the API server fails to say changes anything: what was read stays
+ * in force.
+ *
+ * Of pods that run nowhere or have finished nothing is read, and of all pods only the fields that count.
+ */
+#ifndef DATASTORE_KUBERNETES_H
+#define DATASTORE_KUBERNETES_H
+
+#include "base/loop.h"
+#include "datastore/datastore.h"
+
+struct kubernetes;
+
+struct kubernetes_options {
+    const char *kubeconfig; /* NULL: as kube/config.h finds it */
+    /* The node whose agent reads: its Node, FelixConfigurations and the ClusterInformation are told as well. NULL: a single
+     * sidecar, which has no use (and needs no right) for these. */
+    const char *node;
+};
+
+/* Starts to read; nothing is told from within. NULL: there is no cluster to be asked, as far as can be known without asking. */
+struct kubernetes *kubernetes_open(struct loop *loop, const struct kubernetes_options *options,
+                                   const struct datastore_sink *sink, struct error *err);
+void kubernetes_close(struct kubernetes *kubernetes);
+
+struct kubernetes_stats {
+    size_t kinds, live;       /* that are read; that are being watched at the moment */
+    size_t objects;           /* that are there */
+    uint64_t requests, bytes; /* so far */
+};
+struct kubernetes_stats kubernetes_stats(const struct kubernetes *kubernetes);
+
+#endif

@@ -1,0 +1,199 @@
+#include "datastore/kubernetes_objects.h"
+
+#include <stdlib.h>
+
+#include "base/list.h"
+#include "model/decode.h"
+
+struct known_object {
+    uint64_t version; /* a hash of its resourceVersion */
+    bool is_seen;     /* in the list that is under way */
+    bool is_told;     /* the sink has a version of it */
+    enum model_kind kind;
+    uint32_t namespace_len, name_len, model_name_len;
+    char text[]; /* "NAMESPACE/NAME", and the name of the resource, which may be another */
+};
+
+static struct str known_key(const struct known_object *known)
+{
+    return str_make(known->text, (size_t)known->namespace_len + 1 + known->name_len);
+}
+
+static struct model_key model_key(const struct known_object *known)
+{
+    return (struct model_key){known->kind, str_make(known->text, known->namespace_len),
+                              str_make(known->text + known_key(known).len, known->model_name_len)};
+}
+
+/* ---- an object ---- */
+
+static struct str text_of(const struct doc_node *map, struct str key)
+{
+    const struct doc_node *node = doc_get(map, key);
+    return node != NULL && node->type == DOC_STRING ? node->text : str_make(NULL, 0);
+}
+
+static struct str object_key(const struct doc_node *object, struct buf *out)
+{
+    const struct doc_node *metadata = doc_get(object, STR("metadata"));
+    buf_append_str(out, text_of(metadata, STR("namespace")));
+    buf_append_byte(out, '/');
+    buf_append_str(out, text_of(metadata, STR("name")));
+    return buf_str(out);
+}
+
+static void report(const struct kubernetes_objects *objects, struct str key,
+                   const struct model_decoded *decoded)
+{
+    CLEANUP_BUF struct buf place = {0};
+    buf_printf(&place, "%.*s ", STR_ARG(objects->kind));
+    buf_append_str(&place, key.len > 0 && key.ptr[0] == '/' ? str_from(key, 1) : key);
+    buf_append_byte(&place, '\0');
+    for (size_t i = 0; i < decoded->problem_count; i++) {
+        const struct datastore_problem problem = {
+            .what = decoded->problems[i].warning ? "Questionable resource" : "Bad resource",
+            .place = place.data,
+            .is_warning = decoded->problems[i].warning,
+            .message = decoded->problems[i].message};
+        datastore_report(objects->sink, &problem);
+    }
+}
+
+/* What the object means; NULL: nothing that could be told. */
+static struct model_resource *decode(const struct kubernetes_objects *objects,
+                                     const struct doc_node *object, struct str key)
+{
+    CLEANUP_ARENA struct arena arena = {0};
+    struct model_decoded decoded =
+        model_decode_element(&arena, object, objects->api, objects->kind);
+    report(objects, key, &decoded);
+    for (size_t i = 1; i < decoded.count; i++)
+        model_resource_free(decoded.resources[i]); /* an object is one resource */
+    return decoded.count > 0 ? decoded.resources[0] : NULL;
+}
+
+/* ---- known ones ---- */
+
+static struct known_object *remember(struct kubernetes_objects *objects, struct str key,
+                                     const struct model_resource *resource)
+{
+    struct known_object *known = map_get(&objects->known, key);
+    if (known != NULL)
+        return known;
+    size_t slash = str_find(key, '/');
+    known = mem_zalloc(sizeof(*known) + key.len + resource->key.name.len);
+    known->kind = resource->key.kind;
+    known->namespace_len = (uint32_t)slash;
+    known->name_len = (uint32_t)(key.len - slash - 1);
+    known->model_name_len = (uint32_t)resource->key.name.len;
+    memcpy(known->text, key.ptr, key.len);
+    memcpy(known->text + key.len, resource->key.name.ptr, resource->key.name.len);
+    map_set(&objects->known, known_key(known), known);
+    return known;
+}
+
+/* Whether another object means the same resource: upstream stored `x` of the default tier as `default.x`, and does not any more. */
+static struct known_object *find_twin(const struct kubernetes_objects *objects,
+                                      const struct known_object *known)
+{
+    static const struct str prefixes[] = {STR_INIT(""), STR_INIT("default.")};
+    CLEANUP_ARENA struct arena arena = {0};
+    struct model_key key = model_key(known);
+    for (size_t i = 0; i < 2; i++) {
+        struct str text = arena_printf(&arena, "%.*s/%.*s%.*s", STR_ARG(key.namespace),
+                                       STR_ARG(prefixes[i]), STR_ARG(key.name));
+        struct known_object *other = map_get(&objects->known, text);
+        if (other == NULL || other == known)
+            continue;
+        struct model_key other_key = model_key(other);
+        if (model_key_eq(&key, &other_key))
+            return other;
+    }
+    return NULL;
+}
+
+static void drop(struct kubernetes_objects *objects, struct known_object *known)
+{
+    struct model_key key = model_key(known);
+    struct known_object *twin = find_twin(objects, known);
+    map_remove(&objects->known, known_key(known));
+    if (twin != NULL) {
+        twin->version = 0; /* so that the list tells it again */
+        objects->needs_relist = true;
+    } else if (known->is_told) {
+        objects->sink->remove(objects->sink->ctx, &key);
+    }
+    free(known);
+}
+
+static void put(struct kubernetes_objects *objects, const struct doc_node *object, struct str key)
+{
+    const struct doc_node *metadata = doc_get(object, STR("metadata"));
+    uint64_t version = map_hash(text_of(metadata, STR("resourceVersion")));
+    struct known_object *known = map_get(&objects->known, key);
+    if (known != NULL && known->version == version) {
+        known->is_seen = true;
+        return;
+    }
+    struct model_resource *resource = decode(objects, object, key);
+    if (resource == NULL)
+        return;
+    known = remember(objects, key, resource);
+    known->version = version;
+    known->is_seen = true;
+    if (datastore_is_used(resource, known->is_told)) {
+        known->is_told = true;
+        objects->sink->update(objects->sink->ctx, resource);
+    } else {
+        model_resource_free(resource);
+    }
+}
+
+void kubernetes_objects_take(struct kubernetes_objects *objects, const struct doc_node *object,
+                             bool is_deleted)
+{
+    CLEANUP_BUF struct buf text = {0};
+    struct str key = object_key(object, &text);
+    if (!is_deleted) {
+        put(objects, object, key);
+        return;
+    }
+    struct known_object *known = map_get(&objects->known, key);
+    if (known != NULL)
+        drop(objects, known);
+}
+
+/* ---- lists ---- */
+
+void kubernetes_objects_begin(struct kubernetes_objects *objects)
+{
+    size_t position = 0;
+    struct map_entry *entry;
+    objects->needs_relist = false;
+    while ((entry = map_next(&objects->known, &position)) != NULL)
+        ((struct known_object *)entry->value)->is_seen = false;
+}
+
+void kubernetes_objects_end(struct kubernetes_objects *objects)
+{
+    struct list gone = {0};
+    size_t position = 0;
+    struct map_entry *entry;
+    while ((entry = map_next(&objects->known, &position)) != NULL) {
+        struct known_object *known = entry->value;
+        if (!known->is_seen)
+            list_add(&gone, known);
+    }
+    for (uint32_t i = 0; i < gone.count; i++)
+        drop(objects, gone.items[i]);
+    list_free(&gone);
+}
+
+void kubernetes_objects_free(struct kubernetes_objects *objects)
+{
+    size_t position = 0;
+    struct map_entry *entry;
+    while ((entry = map_next(&objects->known, &position)) != NULL)
+        free(entry->value);
+    map_free(&objects->known);
+}

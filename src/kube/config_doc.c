@@ -1,0 +1,201 @@
+#include "kube/config_doc.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { FILE_LIMIT = 4 * 1024 * 1024 };
+
+/* ---- files ---- */
+
+static bool read_text(const char *path, struct buf *text, struct error *err)
+{
+    FILE *file = fopen(path, "re");
+    if (file == NULL)
+        return error_set(err, "cannot open kubeconfig %s: %s", quote(str_from_c(path)).text,
+                         strerror(errno));
+    text->len = fread(buf_reserve(text, FILE_LIMIT + 1), 1, FILE_LIMIT + 1, file);
+    bool ok = !ferror(file) && text->len <= FILE_LIMIT;
+    fclose(file);
+    return ok || error_set(err, "cannot read kubeconfig %s, or it is larger than 4 MiB",
+                           quote(str_from_c(path)).text);
+}
+
+static bool read_file(struct arena *arena, const char *path, struct config_files *files,
+                      struct error *err)
+{
+    CLEANUP_BUF struct buf text = {0};
+    if (!read_text(path, &text, err))
+        return false;
+    struct doc_file documents = doc_load(arena, arena_copy(arena, buf_str(&text)), false);
+    if (documents.count == 0)
+        return true; /* nothing in it */
+    if (documents.entries[0].failed)
+        return error_set(err, "kubeconfig %s: %s", path, documents.entries[0].error.text);
+    if (documents.entries[0].root->type != DOC_MAP)
+        return error_set(err, "kubeconfig %s is not a map", path);
+    files->items[files->count++] = (struct config_file){path, documents.entries[0].root};
+    return true;
+}
+
+bool config_read_files(struct arena *arena, const char *paths, struct config_files *files,
+                       struct error *err)
+{
+    struct str rest = str_from_c(paths), path;
+    *files = (struct config_files){arena_array(arena, strlen(paths) + 1, sizeof(*files->items)), 0};
+    bool is_list = strchr(paths, ':') != NULL;
+    while (rest.len > 0) {
+        str_cut(rest, ':', &path, &rest);
+        if (path.len == 0)
+            continue;
+        const char *copy = arena_copy(arena, path).ptr;
+        if (!read_file(arena, copy, files, err) && !(is_list && errno == ENOENT))
+            return false;
+    }
+    return files->count > 0 ||
+           error_set(err, "there is nothing in kubeconfig %s", quote(str_from_c(paths)).text);
+}
+
+/* ---- finding ---- */
+
+static const struct doc_node *find_named(const struct doc_node *list, const char *name)
+{
+    for (size_t i = 0; list != NULL && list->type == DOC_LIST && i < list->count; i++) {
+        const struct doc_node *own = doc_get(list->items[i], STR("name"));
+        if (own != NULL && own->type == DOC_STRING && str_eq(own->text, str_from_c(name)))
+            return list->items[i];
+    }
+    return NULL;
+}
+
+/* The first file that has it counts. */
+static bool find_item(const struct config_files *files, const char *kind, const char *name,
+                      struct config_item *item)
+{
+    CLEANUP_BUF struct buf plural = {0};
+    buf_printf(&plural, "%ss", kind);
+    for (size_t i = 0; i < files->count; i++) {
+        const struct doc_node *entry =
+            find_named(doc_get(files->items[i].root, buf_str(&plural)), name);
+        const struct doc_node *node = doc_get(entry, str_from_c(kind));
+        if (node == NULL || node->type != DOC_MAP)
+            continue;
+        *item = (struct config_item){kind, name, files->items[i].path, node};
+        return true;
+    }
+    return false;
+}
+
+bool config_find_context(const struct config_files *files, struct config_item *context,
+                         struct error *err)
+{
+    const char *name = NULL;
+    for (size_t i = 0; i < files->count && name == NULL; i++) {
+        const struct config_item root = {"file", "", files->items[i].path, files->items[i].root};
+        name = config_text(&root, "current-context");
+    }
+    if (name == NULL)
+        return error_set(err, "kubeconfig %s has no current-context", files->items[0].path);
+    return find_item(files, "context", name, context) ||
+           error_set(err, "kubeconfig %s has no context %s", files->items[0].path,
+                     quote(str_from_c(name)).text);
+}
+
+bool config_find(const struct config_files *files, const char *kind, const char *name,
+                 const struct config_item *context, struct config_item *item, struct error *err)
+{
+    if (name == NULL)
+        return error_set(err, "kubeconfig %s: context %s names no %s", context->file, context->name,
+                         kind);
+    return find_item(files, kind, name, item) ||
+           error_set(err, "kubeconfig %s: there is no %s %s, which context %s names", context->file,
+                     kind, quote(str_from_c(name)).text, context->name);
+}
+
+/* ---- values ---- */
+
+const char *config_text(const struct config_item *item, const char *key)
+{
+    const struct doc_node *node = doc_get(item->node, str_from_c(key));
+    bool is_text = node != NULL && node->type != DOC_NULL && node->type != DOC_LIST &&
+                   node->type != DOC_MAP && node->text.len > 0;
+    return is_text ? node->text.ptr : NULL;
+}
+
+bool config_bool(const struct config_item *item, const char *key)
+{
+    const struct doc_node *node = doc_get(item->node, str_from_c(key));
+    return node != NULL && node->type == DOC_BOOL && node->boolean;
+}
+
+bool config_has(const struct config_item *item, const char *key)
+{
+    const struct doc_node *node = doc_get(item->node, str_from_c(key));
+    return node != NULL && node->type != DOC_NULL;
+}
+
+const char *config_copy(struct arena *arena, const char *text)
+{
+    return text != NULL ? arena_copy(arena, str_from_c(text)).ptr : NULL;
+}
+
+const char *config_path(struct arena *arena, const struct config_item *item, const char *key)
+{
+    const char *path = config_text(item, key), *slash = strrchr(item->file, '/');
+    if (path == NULL || path[0] == '/' || slash == NULL)
+        return config_copy(arena, path);
+    return arena_printf(arena, "%.*s/%s", (int)(slash - item->file), item->file, path).ptr;
+}
+
+/* ---- exec ---- */
+
+static const char **copy_args(struct arena *arena, const struct doc_node *list)
+{
+    size_t count = list != NULL && list->type == DOC_LIST ? list->count : 0, used = 0;
+    const char **args = arena_array(arena, count + 1, sizeof(*args));
+    for (size_t i = 0; i < count; i++)
+        args[used++] = arena_copy(arena, list->items[i]->text).ptr;
+    return args;
+}
+
+static const char **copy_env(struct arena *arena, const struct doc_node *list)
+{
+    size_t count = list != NULL && list->type == DOC_LIST ? list->count : 0, used = 0;
+    const char **env = arena_array(arena, count + 1, sizeof(*env));
+    for (size_t i = 0; i < count; i++) {
+        const struct doc_node *name = doc_get(list->items[i], STR("name"));
+        const struct doc_node *value = doc_get(list->items[i], STR("value"));
+        if (name != NULL)
+            env[used++] = arena_printf(arena, "%.*s=%.*s", STR_ARG(name->text),
+                                       STR_ARG(value != NULL ? value->text : str_make(NULL, 0)))
+                              .ptr;
+    }
+    return env;
+}
+
+bool config_exec(struct arena *arena, const struct config_item *user, struct kube_exec *exec,
+                 struct error *err)
+{
+    const struct doc_node *node = doc_get(user->node, STR("exec"));
+    if (node == NULL || node->type == DOC_NULL)
+        return true;
+    const struct config_item item = {"user", user->name, user->file, node};
+    const char *command = config_text(&item, "command");
+    const char *version = config_text(&item, "apiVersion");
+    if (command == NULL || version == NULL)
+        return error_set(err, "kubeconfig %s: user %s: exec needs command and apiVersion",
+                         user->file, user->name);
+    if (strcmp(version, "client.authentication.k8s.io/v1") != 0 &&
+        strcmp(version, "client.authentication.k8s.io/v1beta1") != 0)
+        return error_set(err, "kubeconfig %s: user %s: exec apiVersion %s is not supported",
+                         user->file, user->name, quote(str_from_c(version)).text);
+    /* A bare name is looked for on the PATH, a path is relative to the file. */
+    exec->command = strchr(command, '/') != NULL ? config_path(arena, &item, "command")
+                                                 : config_copy(arena, command);
+    exec->args = copy_args(arena, doc_get(node, STR("args")));
+    exec->env = copy_env(arena, doc_get(node, STR("env")));
+    exec->api_version = config_copy(arena, version);
+    exec->install_hint = config_copy(arena, config_text(&item, "installHint"));
+    exec->provide_cluster_info = config_bool(&item, "provideClusterInfo");
+    return true;
+}

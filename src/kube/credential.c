@@ -1,0 +1,169 @@
+#include "kube/credential.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "base/log.h"
+#include "kube/exec.h"
+
+enum {
+    /* How old what was read from a file may be, in milliseconds. Kubernetes replaces a pod's token long before it expires. */
+    FILE_AGE = 60 * 1000,
+    TOKEN_LIMIT = 64 * 1024,
+    /* Credentials of a program count as expired so many seconds before they are. */
+    EXPIRY_MARGIN = 10,
+    /* After a program has failed, it is not run again for so long, in milliseconds. */
+    EXEC_PAUSE = 5000,
+};
+
+struct kube_credential {
+    struct loop *loop;
+    const struct kube_config *config;
+    struct buf token; /* of a file or a program */
+    struct buf certificate, key;
+    bool has_secret;  /* the file was read, the program has answered */
+    uint64_t fetched; /* when, as loop_now */
+    int64_t expires;  /* of a program's; 0: never */
+    struct kube_exec_run *run;
+    struct error problem; /* why there is none */
+    uint64_t failed;      /* when the program failed last, as loop_now; 0: it did not */
+};
+
+struct kube_credential *kube_credential_new(struct loop *loop, const struct kube_config *config)
+{
+    struct kube_credential *credential = mem_zalloc(sizeof(*credential));
+    credential->loop = loop;
+    credential->config = config;
+    return credential;
+}
+
+/* Secrets do not stay in memory that others get. */
+static void forget(struct buf *b)
+{
+    if (b->capacity > 0)
+        explicit_bzero(b->data, b->capacity);
+    buf_free(b);
+}
+
+void kube_credential_free(struct kube_credential *credential)
+{
+    if (credential == NULL)
+        return;
+    kube_exec_cancel(credential->run);
+    forget(&credential->token);
+    forget(&credential->certificate);
+    forget(&credential->key);
+    free(credential);
+}
+
+void kube_credential_refused(struct kube_credential *credential)
+{
+    credential->has_secret = false;
+}
+
+/* ---- a file ---- */
+
+static bool read_file(struct kube_credential *credential, struct error *err)
+{
+    const char *path = credential->config->token_file;
+    FILE *file = fopen(path, "re");
+    if (file == NULL)
+        return error_set(err, "cannot open token file %s: %s", quote(str_from_c(path)).text,
+                         strerror(errno));
+    struct buf text = {0};
+    text.len = fread(buf_reserve(&text, TOKEN_LIMIT), 1, TOKEN_LIMIT, file);
+    bool ok = !ferror(file) && text.len < TOKEN_LIMIT;
+    fclose(file);
+    while (text.len > 0 && strchr(" \t\r\n", text.data[text.len - 1]) != NULL)
+        text.len--;
+    if (!ok || text.len == 0) {
+        forget(&text);
+        return error_set(err, "token file %s cannot be read, is empty or larger than 64 KiB",
+                         quote(str_from_c(path)).text);
+    }
+    forget(&credential->token);
+    credential->token = text;
+    credential->has_secret = true;
+    credential->fetched = loop_now(credential->loop);
+    return true;
+}
+
+static bool get_from_file(struct kube_credential *credential, struct kube_secret *secret,
+                          struct error *err)
+{
+    bool is_fresh =
+        credential->has_secret && loop_now(credential->loop) - credential->fetched < FILE_AGE;
+    /* An old one may still be good while the file is being replaced. */
+    if (!is_fresh && !read_file(credential, err) && !credential->has_secret)
+        return false;
+    secret->token = buf_str(&credential->token);
+    return true;
+}
+
+/* ---- a program ---- */
+
+static void set_text(struct buf *to, struct str text)
+{
+    forget(to);
+    buf_append_str(to, text);
+}
+
+static void on_exec_done(void *ctx, const struct kube_exec_result *result, const struct error *err)
+{
+    struct kube_credential *credential = ctx;
+    credential->run = NULL;
+    credential->has_secret = result != NULL;
+    if (result == NULL) {
+        credential->failed = loop_now(credential->loop);
+        credential->problem = *err;
+        log_event(LOG_ERROR, "No credentials for the API server", LOG_C("problem", err->text));
+        return;
+    }
+    credential->failed = 0;
+    credential->expires = result->expires;
+    set_text(&credential->token, result->token);
+    set_text(&credential->certificate, result->certificate);
+    set_text(&credential->key, result->key);
+}
+
+static bool get_from_program(struct kube_credential *credential, struct kube_secret *secret,
+                             struct error *err)
+{
+    bool is_fresh =
+        credential->has_secret &&
+        (credential->expires == 0 || time(NULL) + EXPIRY_MARGIN < (time_t)credential->expires);
+    if (is_fresh) {
+        secret->token = buf_str(&credential->token);
+        secret->certificate.data = buf_str(&credential->certificate);
+        secret->key.data = buf_str(&credential->key);
+        return true;
+    }
+    if (credential->run != NULL)
+        return error_set(err, "waiting for %s", credential->config->exec.command);
+    if (credential->failed != 0 && loop_now(credential->loop) - credential->failed < EXEC_PAUSE) {
+        *err = credential->problem;
+        return false;
+    }
+    credential->run =
+        kube_exec_start(credential->loop, credential->config, on_exec_done, credential, err);
+    if (credential->run != NULL)
+        return error_set(err, "waiting for %s", credential->config->exec.command);
+    credential->failed = loop_now(credential->loop);
+    credential->problem = *err;
+    return false;
+}
+
+bool kube_credential_get(struct kube_credential *credential, struct kube_secret *secret,
+                         struct error *err)
+{
+    const struct kube_config *config = credential->config;
+    *secret = (struct kube_secret){.token = config->token,
+                                   .certificate = config->client_certificate,
+                                   .key = config->client_key};
+    if (config->exec.command != NULL)
+        return get_from_program(credential, secret, err);
+    /* As kubectl has it, a file goes before a token that is given. */
+    return config->token_file == NULL || get_from_file(credential, secret, err);
+}

@@ -1,0 +1,298 @@
+#include "kube/exec.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/pidfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/time.h"
+#include "model/doc.h"
+
+enum { PATIENCE = 60 * 1000, OUTPUT_LIMIT = 1024 * 1024 };
+
+struct kube_exec_run {
+    struct loop *loop;
+    const struct kube_exec *exec;
+    void (*done)(void *ctx, const struct kube_exec_result *result, const struct error *err);
+    void *ctx;
+    pid_t pid; /* 0: it has ended and was waited for */
+    int status;
+    struct loop_watch output; /* fd -1: it has closed its output */
+    struct loop_watch ended;  /* a pidfd; fd -1: it has ended */
+    struct loop_timer patience;
+    struct buf text;
+};
+
+/* ---- the end ---- */
+
+static void free_run(struct kube_exec_run *run)
+{
+    loop_disarm(run->loop, &run->patience);
+    if (run->output.fd >= 0) {
+        loop_remove(run->loop, &run->output);
+        close(run->output.fd);
+    }
+    if (run->ended.fd >= 0) {
+        loop_remove(run->loop, &run->ended);
+        close(run->ended.fd);
+    }
+    if (run->pid > 0) {
+        kill(run->pid, SIGKILL);
+        waitpid(run->pid, NULL, 0);
+    }
+    buf_free(&run->text);
+    free(run);
+}
+
+void kube_exec_cancel(struct kube_exec_run *run)
+{
+    if (run != NULL)
+        free_run(run);
+}
+
+static void finish(struct kube_exec_run *run, const struct kube_exec_result *result,
+                   const struct error *err)
+{
+    run->done(run->ctx, result, err);
+    free_run(run);
+}
+
+static void fail(struct kube_exec_run *run, struct error *err)
+{
+    error_prefix(err, "%s", run->exec->command);
+    finish(run, NULL, err);
+}
+
+/* ---- what it said ---- */
+
+static struct str text_of(const struct doc_node *map, struct str key)
+{
+    const struct doc_node *node = doc_get(map, key);
+    return node != NULL && node->type == DOC_STRING ? node->text : str_make(NULL, 0);
+}
+
+static bool parse(struct arena *arena, const struct kube_exec *exec, struct str text,
+                  struct kube_exec_result *result, struct error *err)
+{
+    struct doc_file file = doc_load(arena, text, true);
+    if (file.count != 1 || file.entries[0].failed)
+        return error_set(err, "printed no JSON");
+    const struct doc_node *root = file.entries[0].root, *status = doc_get(root, STR("status"));
+    if (!str_eq(text_of(root, STR("kind")), STR("ExecCredential")) ||
+        !str_eq(text_of(root, STR("apiVersion")), str_from_c(exec->api_version)))
+        return error_set(err, "printed no ExecCredential of %s", exec->api_version);
+    *result =
+        (struct kube_exec_result){.token = text_of(status, STR("token")),
+                                  .certificate = text_of(status, STR("clientCertificateData")),
+                                  .key = text_of(status, STR("clientKeyData"))};
+    struct str expires = text_of(status, STR("expirationTimestamp"));
+    if (expires.len > 0 && !time_parse(expires, &result->expires))
+        return error_set(err, "expirationTimestamp %s is no time", quote(expires).text);
+    if ((result->certificate.len > 0) != (result->key.len > 0))
+        return error_set(err,
+                         "gave one of clientCertificateData and clientKeyData without the other");
+    return result->token.len + result->certificate.len > 0 ||
+           error_set(err, "gave neither a token nor a certificate");
+}
+
+/* It has closed its output, and ended. */
+static void take_result(struct kube_exec_run *run)
+{
+    CLEANUP_ARENA struct arena arena = {0};
+    struct kube_exec_result result;
+    struct error err;
+    if (!WIFEXITED(run->status) || WEXITSTATUS(run->status) != 0) {
+        error_set(&err, "failed (wait status %d)%s%s", run->status,
+                  run->exec->install_hint != NULL ? "; " : "",
+                  run->exec->install_hint != NULL ? run->exec->install_hint : "");
+        fail(run, &err);
+    } else if (!parse(&arena, run->exec, buf_str(&run->text), &result, &err)) {
+        fail(run, &err);
+    } else {
+        finish(run, &result, NULL);
+    }
+}
+
+static void look_whether_done(struct kube_exec_run *run)
+{
+    if (run->output.fd < 0 && run->ended.fd < 0)
+        take_result(run);
+}
+
+static void on_output(void *ctx, uint32_t events)
+{
+    struct kube_exec_run *run = ctx;
+    struct error err;
+    (void)events;
+    ssize_t len = read(run->output.fd, buf_reserve(&run->text, 4096), 4096);
+    if (len < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    if (len > 0) {
+        run->text.len += (size_t)len;
+        if (run->text.len > OUTPUT_LIMIT) {
+            error_set(&err, "printed more than 1 MiB");
+            fail(run, &err);
+        }
+        return;
+    }
+    loop_remove(run->loop, &run->output);
+    close(run->output.fd);
+    run->output.fd = -1;
+    look_whether_done(run);
+}
+
+static void on_ended(void *ctx, uint32_t events)
+{
+    struct kube_exec_run *run = ctx;
+    (void)events;
+    if (waitpid(run->pid, &run->status, WNOHANG) != run->pid)
+        return;
+    run->pid = 0;
+    loop_remove(run->loop, &run->ended);
+    close(run->ended.fd);
+    run->ended.fd = -1;
+    look_whether_done(run);
+}
+
+static void on_impatience(void *ctx)
+{
+    struct kube_exec_run *run = ctx;
+    struct error err;
+    error_set(&err, "took longer than a minute");
+    fail(run, &err);
+}
+
+/* ---- the start ---- */
+
+static void append_json_string(struct buf *out, const char *text)
+{
+    buf_append_byte(out, '"');
+    for (; *text != '\0'; text++) {
+        if (*text == '"' || *text == '\\')
+            buf_append_byte(out, '\\');
+        buf_append_byte(out, *text);
+    }
+    buf_append_byte(out, '"');
+}
+
+/* KUBERNETES_EXEC_INFO: what it is run for. */
+static struct str exec_info(struct arena *arena, const struct kube_config *config)
+{
+    CLEANUP_BUF struct buf out = {0};
+    buf_printf(&out,
+               "KUBERNETES_EXEC_INFO={\"apiVersion\":\"%s\",\"kind\":\"ExecCredential\",\"spec\":{"
+               "\"interactive\":false",
+               config->exec.api_version);
+    if (config->exec.provide_cluster_info) {
+        buf_append_str(&out, STR(",\"cluster\":{\"server\":"));
+        append_json_string(&out, config->server);
+        if (config->server_name != NULL) {
+            buf_append_str(&out, STR(",\"tls-server-name\":"));
+            append_json_string(&out, config->server_name);
+        }
+        buf_printf(&out, ",\"insecure-skip-tls-verify\":%s}", config->insecure ? "true" : "false");
+    }
+    buf_append_str(&out, STR("}}"));
+    return arena_copy(arena, buf_str(&out));
+}
+
+/* Ours, but for what the kubeconfig sets otherwise. */
+static char **make_environment(struct arena *arena, const struct kube_config *config)
+{
+    size_t ours = 0, more = 0, used = 0;
+    while (environ[ours] != NULL)
+        ours++;
+    while (config->exec.env[more] != NULL)
+        more++;
+    char **env = arena_array(arena, ours + more + 2, sizeof(*env));
+    /* Of doubled names the first counts. */
+    for (size_t i = more; i > 0; i--)
+        env[used++] = (char *)config->exec.env[i - 1];
+    env[used++] = (char *)exec_info(arena, config).ptr;
+    for (size_t i = 0; i < ours; i++)
+        env[used++] = environ[i];
+    return env;
+}
+
+static char **make_arguments(struct arena *arena, const struct kube_exec *exec)
+{
+    size_t count = 0;
+    while (exec->args[count] != NULL)
+        count++;
+    char **args = arena_array(arena, count + 2, sizeof(*args));
+    args[0] = (char *)exec->command;
+    for (size_t i = 0; i < count; i++)
+        args[i + 1] = (char *)exec->args[i];
+    return args;
+}
+
+/* Starts the program with its output into `output`; 0 or an errno. */
+static int spawn(struct kube_exec_run *run, const struct kube_config *config, int output)
+{
+    CLEANUP_ARENA struct arena arena = {0};
+    posix_spawn_file_actions_t actions;
+    posix_spawnattr_t attributes;
+    sigset_t none;
+    sigemptyset(&none);
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+    posix_spawn_file_actions_adddup2(&actions, output, STDOUT_FILENO);
+    posix_spawnattr_init(&attributes);
+    /* We block signals that we read from a descriptor; it must not. */
+    posix_spawnattr_setsigmask(&attributes, &none);
+    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
+    int problem =
+        posix_spawnp(&run->pid, config->exec.command, &actions, &attributes,
+                     make_arguments(&arena, &config->exec), make_environment(&arena, config));
+    posix_spawn_file_actions_destroy(&actions);
+    posix_spawnattr_destroy(&attributes);
+    return problem;
+}
+
+static bool watch_run(struct kube_exec_run *run, struct error *err)
+{
+    run->ended = (struct loop_watch){pidfd_open(run->pid, 0), on_ended, run};
+    if (run->ended.fd < 0)
+        return error_set(err, "cannot watch a process: %s", strerror(errno));
+    fcntl(run->output.fd, F_SETFL, O_NONBLOCK);
+    return loop_add(run->loop, &run->output, EPOLLIN, err) &&
+           loop_add(run->loop, &run->ended, EPOLLIN, err);
+}
+
+struct kube_exec_run *kube_exec_start(struct loop *loop, const struct kube_config *config,
+                                      void (*done)(void *ctx, const struct kube_exec_result *result,
+                                                   const struct error *err),
+                                      void *ctx, struct error *err)
+{
+    int ends[2];
+    struct kube_exec_run *run = mem_zalloc(sizeof(*run));
+    run->loop = loop;
+    run->exec = &config->exec;
+    run->done = done;
+    run->ctx = ctx;
+    run->output.fd = run->ended.fd = -1;
+    run->patience = (struct loop_timer){.callback = on_impatience, .ctx = run};
+    if (pipe2(ends, O_CLOEXEC) != 0) {
+        error_set(err, "cannot make a pipe: %s", strerror(errno));
+        free_run(run);
+        return NULL;
+    }
+    int problem = spawn(run, config, ends[1]);
+    close(ends[1]);
+    run->output = (struct loop_watch){ends[0], on_output, run};
+    if (problem == 0 && watch_run(run, err)) {
+        loop_arm(loop, &run->patience, PATIENCE);
+        return run;
+    }
+    if (problem != 0)
+        error_set(err, "cannot run %s: %s%s%s", quote(str_from_c(config->exec.command)).text,
+                  strerror(problem), config->exec.install_hint != NULL ? "; " : "",
+                  config->exec.install_hint != NULL ? config->exec.install_hint : "");
+    free_run(run);
+    return NULL;
+}

@@ -1,0 +1,55 @@
+/* One kind of resource, listed and watched: told whole at first, then by its changes, for as long as it takes.
+ *
+ *     list ──► whole ──► watch ──► changes …            (a server that streams lists does both in one request)
+ *      ▲                   │
+ *      └── 410: too old ───┘      any other end: on from the last resource version, after a pause that grows and is jittered
+ *
+ * Lists are read object by object, as they come. The first is asked of the server's cache, so that a node that starts costs etcd
+ * nothing; one after a 410 is consistent, in pages.
+ *
+ * What was told stays true until it is told otherwise: an outage, a refusal (401, 403) or a kind that is not there any more (404)
+ * changes nothing. A kind that was not there from the beginning counts as empty, until it is.
+ *
+ * Threads: the loop's. Source: Kubernetes' documentation, "Kubernetes API Concepts".
+ */
+#ifndef KUBE_WATCH_H
+#define KUBE_WATCH_H
+
+#include "kube/client.h"
+#include "model/doc.h"
+
+struct kube_watch;
+
+struct kube_watch_events {
+    /* All objects are told anew; those that are not told until `whole` are gone. */
+    void (*begin)(void *ctx);
+    void (*whole)(void *ctx);
+    /* An object that is there, or (`is_deleted`) that has gone. It lives until the call returns. */
+    void (*object)(void *ctx, const struct doc_node *object, bool is_deleted);
+    /* What was told so far belongs together. */
+    void (*batch_end)(void *ctx);
+    /* For people: what is in the way (once, until it is another thing); NULL: nothing any more. */
+    void (*problem)(void *ctx, const char *problem);
+    void *ctx;
+};
+
+struct kube_watch_options {
+    const char *path;        /* "/api/v1/pods" */
+    const char *query;       /* more of it, URL-encoded: "fieldSelector=…"; NULL: none */
+    const char *const *drop; /* fields that are not needed (kube/split.h); NULL: all are */
+    bool no_streaming;       /* do not try to stream the list */
+};
+
+/* All is borrowed. It starts within half a second. */
+struct kube_watch *kube_watch_new(struct loop *loop, struct kube_client *client,
+                                  const struct kube_watch_options *options,
+                                  const struct kube_watch_events *events);
+void kube_watch_free(struct kube_watch *watch);
+
+/* Has everything listed anew, soon. Not from within its own calls. */
+void kube_watch_relist(struct kube_watch *watch);
+
+/* Whether it is watching now: news would come. */
+bool kube_watch_is_live(const struct kube_watch *watch);
+
+#endif
