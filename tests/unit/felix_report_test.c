@@ -253,6 +253,47 @@ static void test_odd_bytes(void **state)
     json_decref(report);
 }
 
+/* No text gives orders to the terminal, or begins a line. */
+static void test_control_characters(void **state)
+{
+    (void)state;
+    const struct str bad = STR("a\x1b[2J\nb\x7f\xc2\x9b"
+                               "c\xc3\xa4");
+#define SHOWN "a\\x1b[2J\\x0ab\\x7f\\u009bc\xc3\xa4"
+    json_t *report = felix_report_new();
+    struct psync_policy_id id = {.name = bad, .kind = STR("K")};
+    struct psync_tier tier = {.name = bad, .default_action = STR("Deny"), .ingress = {&id, 1}};
+    struct psync_rule rule = {.action = STR("deny"),
+                              .source = {.selector = bad, .set_ids = STRINGS(bad)}};
+    tell(report, (struct psync_message){.kind = PSYNC_ENDPOINT_UPDATE,
+                                        .endpoint = {.id = {STR("o"), bad, STR("e")},
+                                                     .profile_ids = STRINGS(bad),
+                                                     .tiers = &tier,
+                                                     .tier_count = 1}});
+    tell(report, (struct psync_message){
+                     .kind = PSYNC_POLICY_UPDATE,
+                     .policy = {.id = id, .original_selector = bad, .inbound = {&rule, 1}}});
+    struct str members[] = {STR("1")};
+    CLEANUP_FREE char *set = mem_strndup(bad);
+    tell_set(report, set, PSYNC_SET_NET, members, 1);
+    felix_report_problem(report, &(struct datastore_problem){.place = set, .message = bad});
+    check_printed("control characters", report,
+                  SHOWN ": error: " SHOWN "\n"
+                        "\n"
+                        "o/" SHOWN "/e  \n"
+                        "  tier " SHOWN ", else Deny\n"
+                        "    ingress  K " SHOWN "\n"
+                        "  profiles " SHOWN "\n"
+                        "\n"
+                        "K " SHOWN "  for " SHOWN "\n"
+                        "  ingress 0  deny  from ipSets " SHOWN "  from selector " SHOWN "\n"
+                        "\n" SHOWN "  net, 1 members\n"
+                        "  1\n"
+                        "\n"
+                        "1 endpoints, 1 policies that select them; 1 errors, 0 warnings\n");
+    json_decref(report);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -262,6 +303,7 @@ int main(void)
         cmocka_unit_test(test_endpoint),
         cmocka_unit_test(test_sets_and_profiles),
         cmocka_unit_test(test_odd_bytes),
+        cmocka_unit_test(test_control_characters),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
