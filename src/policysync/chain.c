@@ -25,7 +25,7 @@ static struct chain_link *make_link(struct chain *chain, struct str message, uin
     return link;
 }
 
-/* A link that goes lets go of the next one. */
+/* A link that goes lets go of the next one, which is the first then: nobody has it ahead any more. */
 static void unref(struct chain_link *link)
 {
     while (link != NULL && --link->refs == 0) {

@@ -44,8 +44,8 @@ struct feed;
 struct feed_reader;
 
 struct feed_source {
-    /* The members of an IP set of which the feed was told, as they are now; in the arena. Changes since the last batch may be
-     * among them already. False: there is no such set. */
+    /* The members of an IP set of which the feed was told, as of the end of the last batch: what came after it will be told, or
+     * not at all if it was undone before. In the arena. False: there is no such set. */
     bool (*set_members)(void *ctx, struct str id, struct arena *arena, int *type,
                         struct psync_strings *members);
     void *ctx;
@@ -71,7 +71,7 @@ struct feed_reader *feed_join(struct feed *feed, const struct psync_endpoint_id 
 void feed_leave(struct feed_reader *reader);
 
 enum feed_result {
-    FEED_MESSAGE, /* *message is the next one, encoded; it lives until the next call with this reader */
+    FEED_MESSAGE, /* *message is the next one, encoded; it lives until anything else is done with the feed */
     FEED_NOTHING, /* wait for `ready` */
     FEED_ENDED,   /* the endpoint is gone, and that was said: end the stream */
     FEED_BEHIND,  /* the reader fell too far behind: end the stream, so that it starts anew */

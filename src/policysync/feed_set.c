@@ -195,16 +195,20 @@ static void append_change(struct feed_set *set, const struct psync_ipset_delta *
     chain_append(&set->changes, buf_str(&bytes), 0);
 }
 
+void feed_set_let_go(struct feed_set_entry *entry)
+{
+    chain_release(&entry->position);
+    feed_snapshot_unref(entry->snapshot);
+    entry->snapshot = NULL;
+}
+
 /* Those that lag by more than some bytes are to be told the whole. */
 static void cut_off_lagging(struct feed_set *set, uint64_t most)
 {
     for (uint32_t i = 0; i < set->readers.count; i++) {
         struct feed_set_entry *entry = set->readers.items[i];
-        if (entry->position == NULL || chain_lag(entry->position) <= most)
-            continue;
-        chain_release(&entry->position);
-        feed_snapshot_unref(entry->snapshot);
-        entry->snapshot = NULL;
+        if (entry->position != NULL && chain_lag(entry->position) > most)
+            feed_set_let_go(entry);
     }
 }
 
