@@ -38,7 +38,8 @@ static void unref(struct chain_link *link)
 
 void chain_init(struct chain *chain, size_t *total)
 {
-    *chain = (struct chain){.total = total};
+    *chain = (struct chain){0};
+    chain->total = total;
     chain->tail = make_link(chain, str_make(NULL, 0), 0);
 }
 
