@@ -11,15 +11,15 @@ static const char *string_of(const json_t *object, const char *key)
     return value != NULL ? value : "";
 }
 
-/* Control characters, which would command the terminal, as escapes: U+0000 to U+001F, U+007F, U+0080 to U+009F. */
+/* Text of the datastore, without what would speak to the terminal: control characters, those beyond ASCII (U+0080 to U+009F),
+ * too. */
 static void print_text(const char *text, FILE *out)
 {
     for (const unsigned char *c = (const unsigned char *)text; *c != '\0'; c++) {
-        bool is_latin_control = c[0] == 0xc2 && c[1] >= 0x80 && c[1] < 0xa0;
-        if (is_latin_control)
-            c++;
-        if (is_latin_control || *c < 0x20 || *c == 0x7f)
+        if (*c < ' ' || *c == 0x7f)
             fprintf(out, "\\x%02x", *c);
+        else if (*c == 0xc2 && c[1] >= 0x80 && c[1] < 0xa0)
+            fprintf(out, "\\u%04x", *++c);
         else
             fputc(*c, out);
     }
@@ -81,8 +81,9 @@ static void print_endpoint(const char *name, const json_t *endpoint, FILE *out)
     fputs("  ", out);
     print_list(json_object_get(endpoint, "addresses"), out);
     fputc('\n', out);
-    json_array_foreach (json_object_get(endpoint, "tiers"), index, tier)
+    json_array_foreach (json_object_get(endpoint, "tiers"), index, tier) {
         print_tier(tier, out);
+    }
     if (index == 0)
         fputs("  no policy\n", out);
     fputs("  profiles ", out);
@@ -127,8 +128,10 @@ static void print_contents(const json_t *report, const char *section, FILE *out)
     json_t *content;
     json_object_foreach (json_object_get(report, section), name, content) {
         print_text(name, out);
-        fputs(json_object_get(content, "selector") != NULL ? "  for " : "", out);
-        print_text(string_of(content, "selector"), out);
+        if (json_object_get(content, "selector") != NULL) {
+            fputs("  for ", out);
+            print_text(string_of(content, "selector"), out);
+        }
         fputc('\n', out);
         print_rules(content, "ingress", out);
         print_rules(content, "egress", out);
@@ -152,12 +155,14 @@ void felix_report_print(const json_t *report, FILE *out)
     const char *name;
     json_t *value;
     print_problems(report, out);
-    json_object_foreach (json_object_get(report, "endpoints"), name, value)
+    json_object_foreach (json_object_get(report, "endpoints"), name, value) {
         print_endpoint(name, value, out);
+    }
     print_contents(report, "policies", out);
     print_contents(report, "profiles", out);
-    json_object_foreach (json_object_get(report, "ipSets"), name, value)
+    json_object_foreach (json_object_get(report, "ipSets"), name, value) {
         print_set(name, value, out);
+    }
     size_t errors = felix_report_errors(report);
     size_t warnings = json_array_size(json_object_get(report, "problems")) - errors;
     fprintf(out, "%s%zu endpoints, %zu policies that select them; %zu errors, %zu warnings\n",
