@@ -131,6 +131,8 @@ struct feed {
     size_t label_count, label_capacity, label_holes;
     uint64_t last_serial;
     struct chain label_changes;
+    uint64_t label_batch;  /* label_changes.appended at the end of the last batch */
+    size_t change_bytes;   /* of all chains of changes */
     struct list readers;   /* struct feed_reader */
     struct list woken;     /* those that will be told at the end of the batch */
     struct list cached;    /* struct feed_set: those with a snapshot */
@@ -156,6 +158,7 @@ void feed_set_drop_snapshot(struct feed *feed, struct feed_set *set);
 
 void feed_labels_set(struct feed *feed, const struct psync_message *update);
 void feed_labels_remove(struct feed *feed, const struct psync_message *removal);
+void feed_labels_end_batch(struct feed *feed);
 /* The next message for a reader; false: it knows all. */
 bool feed_labels_read(struct feed_reader *reader, struct str *message);
 void feed_labels_free(struct feed *feed);

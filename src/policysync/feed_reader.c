@@ -246,10 +246,19 @@ void feed_reader_endpoint_changed(struct feed_reader *reader)
     feed_reader_wake(reader);
 }
 
+/* One whose sidecar reads nothing must hear of it, too: what it has not read would be kept for it, and grow. */
 void feed_reader_give_up(struct feed_reader *reader)
 {
+    if (reader->is_behind)
+        return;
     reader->is_behind = true;
+    reader->is_ready = false;
     feed_reader_wake(reader);
+}
+
+bool feed_is_behind(const struct feed_reader *reader)
+{
+    return reader->is_behind;
 }
 
 /* ---- reading ---- */
