@@ -257,7 +257,8 @@ static void take_page(struct kube_watch *watch)
     if (watch->next_page.len == 0)
         tell_whole(watch);
     end_batch(watch);
-    go_on(watch);
+    if (watch->state != PAUSING) /* whoever was told may have asked for another list */
+        go_on(watch);
 }
 
 static void on_end(void *ctx, enum kube_outcome outcome, struct str message, unsigned retry_after)
@@ -268,6 +269,8 @@ static void on_end(void *ctx, enum kube_outcome outcome, struct str message, uns
     bool is_complete = kube_split_is_complete(watch->split);
     watch->request = NULL;
     end_batch(watch);
+    if (watch->state == PAUSING)
+        return; /* all is to be listed anew */
     error_set(&problem, "%s%.*s", watch->why.text,
               watch->why.text[0] == '\0' ? (int)message.len : 0, message.ptr);
     if (outcome == KUBE_GONE)
