@@ -24,6 +24,7 @@ struct kube_request {
     struct curl_slist *headers, *connect_to;
     bool is_cancelled;
     bool has_data;       /* on_turn_end is due */
+    bool is_answered;    /* the headers of a 2xx answer have come */
     uint64_t silence;    /* milliseconds; 0: any */
     uint64_t last_heard; /* as loop_now */
     struct buf error_body;
@@ -242,6 +243,19 @@ static int set_timer(CURLM *multi, long delay, void *ctx)
 
 /* ---- data ---- */
 
+/* A header; an empty one ends them. */
+static size_t on_header(char *data, size_t size, size_t count, void *ctx)
+{
+    struct kube_request *request = ctx;
+    struct str line = str_make(data, size * count);
+    long status = 0;
+    if (str_eq(line, STR("\r\n")) || str_eq(line, STR("\n"))) {
+        request->client->curl->easy_getinfo(request->easy, CURLINFO_RESPONSE_CODE, &status);
+        request->is_answered = outcome_of(status) == KUBE_OK;
+    }
+    return line.len;
+}
+
 static size_t on_body(char *data, size_t size, size_t count, void *ctx)
 {
     struct kube_request *request = ctx;
@@ -361,6 +375,9 @@ static void set_options(struct kube_request *request)
     CURL *easy = request->easy;
     curl->easy_setopt(easy, CURLOPT_PRIVATE, request);
     curl->easy_setopt(easy, CURLOPT_ERRORBUFFER, request->error);
+    curl->easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
+    curl->easy_setopt(easy, CURLOPT_HEADERDATA, request);
+    curl->easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L); /* a proxy's */
     curl->easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
     curl->easy_setopt(easy, CURLOPT_WRITEDATA, request);
     curl->easy_setopt(easy, CURLOPT_SOCKOPTFUNCTION, set_socket_options);
@@ -434,6 +451,11 @@ struct kube_request *kube_request_start(struct kube_client *client, const char *
 void kube_request_set_silence(struct kube_request *request, uint64_t silence)
 {
     request->silence = silence;
+}
+
+bool kube_request_is_answered(const struct kube_request *request)
+{
+    return request->is_answered;
 }
 
 void kube_request_cancel(struct kube_request *request)

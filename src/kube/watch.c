@@ -13,10 +13,13 @@ enum {
     PAUSE_LEAST = 500,
     PAUSE_MOST = 30 * 1000,
     PAUSE_MISSING = 20 * 1000,
-    /* Seconds that a watch lasts, and as many more at random; milliseconds of grace after which it has gone silent. */
+    /* Seconds that a watch lasts, and as many more at random. */
     WATCH_LASTS = 300,
-    WATCH_GRACE = 30 * 1000,
-    /* Milliseconds without a byte before the end of a list. */
+    /* Milliseconds after which a watch that was taken counts as one that works. */
+    SETTLING = 2000,
+    /* Milliseconds without a byte after which another watch is tried. Servers send a bookmark a minute, but need not. */
+    WATCH_SILENCE = 150 * 1000,
+    /* Milliseconds without a byte before the end of a list, or before a watch is taken. */
     LIST_SILENCE = 30 * 1000,
     /* A server that takes the request but never says that the list is complete (its etcd is too old for that). */
     STREAM_SILENCE = 15 * 1000,
@@ -39,7 +42,8 @@ struct kube_watch {
     bool is_expired;               /* the version was too old: the next list must be consistent */
     bool has_begun;                /* `begin` was called, and `whole` not yet */
     bool has_told;                 /* since the last batch_end */
-    uint64_t silence;              /* of the watch: when it has lasted too long */
+    bool is_settled;               /* the watch that runs works */
+    struct loop_timer settling;    /* looks whether it does */
     struct buf version, next_page; /* resourceVersion; metadata.continue */
     struct error why;              /* what ends the request from within */
     struct error told;             /* the problem that was told last; empty: none */
@@ -63,6 +67,24 @@ static void tell_problem(struct kube_watch *watch, const char *problem)
         return;
     error_set(&watch->told, "%s", problem != NULL ? problem : "");
     watch->events.problem(watch->events.ctx, problem);
+}
+
+/* The watch works. */
+static void settle(struct kube_watch *watch)
+{
+    watch->is_settled = true;
+    watch->failures = 0;
+    kube_request_set_silence(watch->request, WATCH_SILENCE);
+    tell_problem(watch, NULL);
+}
+
+static void on_settling(void *ctx)
+{
+    struct kube_watch *watch = ctx;
+    if (kube_watch_is_live(watch))
+        settle(watch);
+    else
+        loop_arm(watch->loop, &watch->settling, SETTLING);
 }
 
 static void begin(struct kube_watch *watch)
@@ -191,11 +213,9 @@ static bool on_event(void *ctx, struct str json)
     if (watch->state == STREAMING && str_eq(type, STR("BOOKMARK")) && ends_list(object)) {
         tell_whole(watch);
         watch->state = WATCHING;
-        kube_request_set_silence(watch->request, watch->silence);
     }
-    /* What comes now shows that the watch works. */
-    if (watch->state == WATCHING)
-        watch->failures = 0;
+    if (watch->state == WATCHING && !watch->is_settled)
+        settle(watch);
     return true;
 }
 
@@ -266,8 +286,10 @@ static void on_end(void *ctx, enum kube_outcome outcome, struct str message, uns
     struct kube_watch *watch = ctx;
     struct error problem;
     enum state state = watch->state;
-    bool is_complete = kube_split_is_complete(watch->split);
+    bool is_complete = kube_split_is_complete(watch->split), was_settled = watch->is_settled;
     watch->request = NULL;
+    watch->is_settled = false;
+    loop_disarm(watch->loop, &watch->settling);
     end_batch(watch);
     if (watch->state == PAUSING)
         return; /* all is to be listed anew */
@@ -283,14 +305,20 @@ static void on_end(void *ctx, enum kube_outcome outcome, struct str message, uns
         take_missing(watch);
     } else if (outcome == KUBE_OK && state == LISTING && is_complete) {
         take_page(watch);
-    } else if (outcome == KUBE_OK && state == WATCHING && is_complete) {
-        go_on(watch); /* its time was over */
+    } else if (state == WATCHING && was_settled &&
+               (outcome == KUBE_SILENT || (outcome == KUBE_OK && is_complete))) {
+        go_on(
+            watch); /* its time was over, or it may be dead without a word, which the next will show */
     } else if (watch->is_expired && state == WATCHING && watch->failures == 0) {
         watch->failures++;
         pause_for(watch,
                   random_below(START_SPREAD) + 1); /* all nodes may have been told so at once */
     } else {
-        fail(watch, problem.text[0] != '\0' ? problem.text : "the answer broke off", retry_after);
+        fail(watch,
+             problem.text[0] != '\0'            ? problem.text
+             : state == WATCHING && is_complete ? "the watch ended at once"
+                                                : "the answer broke off",
+             retry_after);
     }
 }
 
@@ -345,18 +373,17 @@ static void start_list(struct kube_watch *watch)
     start_request(watch, LISTING, &path, LIST_SILENCE);
 }
 
-static void append_watch(struct kube_watch *watch, struct buf *path)
+static void append_watch(struct buf *path)
 {
-    uint32_t seconds = WATCH_LASTS + random_below(WATCH_LASTS);
-    buf_printf(path, "watch=1&allowWatchBookmarks=true&timeoutSeconds=%u", seconds);
-    watch->silence = (uint64_t)seconds * 1000 + WATCH_GRACE;
+    buf_printf(path, "watch=1&allowWatchBookmarks=true&timeoutSeconds=%u",
+               WATCH_LASTS + random_below(WATCH_LASTS));
 }
 
 static void start_streaming(struct kube_watch *watch)
 {
     CLEANUP_BUF struct buf path = {0};
     start_path(watch, &path);
-    append_watch(watch, &path);
+    append_watch(&path);
     buf_append_str(&path, STR("&sendInitialEvents=true&resourceVersionMatch=NotOlderThan"));
     begin(watch);
     start_request(watch, STREAMING, &path, STREAM_SILENCE);
@@ -366,10 +393,11 @@ static void start_watch(struct kube_watch *watch)
 {
     CLEANUP_BUF struct buf path = {0};
     start_path(watch, &path);
-    append_watch(watch, &path);
+    append_watch(&path);
     buf_append_str(&path, STR("&resourceVersion="));
     append_url_encoded(&path, buf_str(&watch->version));
-    start_request(watch, WATCHING, &path, watch->silence);
+    start_request(watch, WATCHING, &path, LIST_SILENCE);
+    loop_arm(watch->loop, &watch->settling, SETTLING);
 }
 
 /* The next request: the rest of a list, a list, or the watch. */
@@ -402,6 +430,7 @@ struct kube_watch *kube_watch_new(struct loop *loop, struct kube_client *client,
     watch->events = *events;
     watch->needs_list = true;
     watch->pause = (struct loop_timer){.callback = go_on, .ctx = watch};
+    watch->settling = (struct loop_timer){.callback = on_settling, .ctx = watch};
     pause_for(watch, random_below(START_SPREAD));
     return watch;
 }
@@ -411,6 +440,7 @@ void kube_watch_free(struct kube_watch *watch)
     if (watch == NULL)
         return;
     loop_disarm(watch->loop, &watch->pause);
+    loop_disarm(watch->loop, &watch->settling);
     kube_request_cancel(watch->request);
     kube_split_free(watch->split);
     buf_free(&watch->version);
@@ -422,11 +452,14 @@ void kube_watch_relist(struct kube_watch *watch)
 {
     kube_request_cancel(watch->request);
     watch->request = NULL;
+    watch->is_settled = false;
+    loop_disarm(watch->loop, &watch->settling);
     watch->needs_list = watch->is_expired = true;
     pause_for(watch, random_below(START_SPREAD));
 }
 
 bool kube_watch_is_live(const struct kube_watch *watch)
 {
-    return watch->state == WATCHING && watch->request != NULL;
+    return watch->state == WATCHING && watch->request != NULL &&
+           kube_request_is_answered(watch->request);
 }
