@@ -146,8 +146,10 @@ static void start_reader(struct reader *reader)
                                              on_batch_end, on_watch_problem, reader};
     reader->path = format_path(k, reader->kind);
     reader->objects.api = reader->kind->group != NULL ? reader->kind->api : k->calico_api;
-    const struct kube_watch_options options = {
-        .path = reader->path, .query = reader->query, .drop = reader->kind->drop};
+    const struct kube_watch_options options = {.path = reader->path,
+                                               .query = reader->query,
+                                               .drop = reader->kind->drop,
+                                               .is_built_in = reader->kind->group != NULL};
     reader->watch = kube_watch_new(k->loop, k->client, &options, &events);
 }
 

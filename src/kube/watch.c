@@ -354,7 +354,7 @@ static void on_end(void *ctx, enum kube_outcome outcome, struct str message, uns
     /* Who does not understand it, or does not come to the end of the list, will not do better later. */
     if (state == STREAMING && (outcome == KUBE_INVALID || outcome == KUBE_SILENT))
         watch->options.no_streaming = true;
-    if (outcome == KUBE_NOT_FOUND) {
+    if (outcome == KUBE_NOT_FOUND && !watch->options.is_built_in) {
         take_missing(watch);
     } else if (problem.text[0] == '\0' && state == LISTING) {
         take_page(watch);

@@ -37,6 +37,7 @@ struct kube_watch_options {
     const char *path;        /* "/api/v1/pods" */
     const char *query;       /* more of it, URL-encoded: "fieldSelector=…"; NULL: none */
     const char *const *drop; /* fields that are not needed (kube/split.h); NULL: all are */
+    bool is_built_in;        /* every API server has it: 404 comes from something else */
     bool no_streaming;       /* do not try to stream the list */
 };
 
