@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/log.h"
+#include "kube/problem.h"
 #include "kube/split.h"
 #include "kube/watch_path.h"
 
@@ -53,23 +54,10 @@ static void go_on(void *ctx);
 
 /* ---- telling ---- */
 
-/* Whether two problems differ by more than numbers, in which libcurl says how long it has waited. */
-static bool is_another(const char *a, const char *b)
-{
-    while (*a != '\0' || *b != '\0') {
-        a += strspn(a, "0123456789");
-        b += strspn(b, "0123456789");
-        if (*a != *b)
-            return true;
-        a += *a != '\0';
-        b += *b != '\0';
-    }
-    return false;
-}
-
 static void tell_problem(struct kube_watch *watch, const char *problem)
 {
-    if (problem == NULL ? watch->told.text[0] == '\0' : !is_another(problem, watch->told.text))
+    if (problem == NULL ? watch->told.text[0] == '\0'
+                        : !kube_problem_is_another(problem, watch->told.text))
         return;
     error_set(&watch->told, "%s", problem != NULL ? problem : "");
     watch->events.problem(watch->events.ctx, problem);
