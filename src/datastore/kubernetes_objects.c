@@ -59,11 +59,35 @@ static void report(const struct kubernetes_objects *objects, struct str key,
     }
 }
 
+/* Items of a list need not say what they are; what says so must be what was asked for. */
+static bool is_expected(const struct kubernetes_objects *objects, const struct doc_node *object)
+{
+    struct str api = text_of(object, STR("apiVersion")), kind = text_of(object, STR("kind"));
+    return (api.len == 0 || str_eq(api, objects->api)) &&
+           (kind.len == 0 || str_eq(kind, objects->kind));
+}
+
+static void report_unexpected(const struct kubernetes_objects *objects,
+                              const struct doc_node *object, struct str key)
+{
+    CLEANUP_ARENA struct arena arena = {0};
+    struct model_problem problem = {
+        .message = arena_printf(&arena, "the API server says that it is a %s of %s",
+                                quote(text_of(object, STR("kind"))).text,
+                                quote(text_of(object, STR("apiVersion"))).text)};
+    const struct model_decoded decoded = {.problems = &problem, .problem_count = 1};
+    report(objects, key, &decoded);
+}
+
 /* What the object means; NULL: nothing that could be told. */
 static struct model_resource *decode(const struct kubernetes_objects *objects,
                                      const struct doc_node *object, struct str key)
 {
     CLEANUP_ARENA struct arena arena = {0};
+    if (!is_expected(objects, object)) {
+        report_unexpected(objects, object, key);
+        return NULL;
+    }
     struct model_decoded decoded =
         model_decode_element(&arena, object, objects->api, objects->kind);
     report(objects, key, &decoded);
@@ -129,12 +153,13 @@ static void drop(struct kubernetes_objects *objects, struct known_object *known)
 static void put(struct kubernetes_objects *objects, const struct doc_node *object, struct str key)
 {
     const struct doc_node *metadata = doc_get(object, STR("metadata"));
-    uint64_t version = map_hash(text_of(metadata, STR("resourceVersion")));
+    struct str resource_version = text_of(metadata, STR("resourceVersion"));
+    uint64_t version = map_hash(resource_version);
     struct known_object *known = map_get(&objects->known, key);
-    if (known != NULL && known->version == version) {
-        known->is_seen = true;
+    if (known != NULL)
+        known->is_seen = true; /* even if nobody can make sense of what it is now */
+    if (known != NULL && known->version == version && resource_version.len > 0)
         return;
-    }
     struct model_resource *resource = decode(objects, object, key);
     if (resource == NULL)
         return;
