@@ -98,24 +98,6 @@ static struct model_resource *decode(const struct kubernetes_objects *objects,
 
 /* ---- known ones ---- */
 
-static struct known_object *remember(struct kubernetes_objects *objects, struct str key,
-                                     const struct model_resource *resource)
-{
-    struct known_object *known = map_get(&objects->known, key);
-    if (known != NULL)
-        return known;
-    size_t slash = str_find(key, '/');
-    known = mem_zalloc(sizeof(*known) + key.len + resource->key.name.len);
-    known->kind = resource->key.kind;
-    known->namespace_len = (uint32_t)slash;
-    known->name_len = (uint32_t)(key.len - slash - 1);
-    known->model_name_len = (uint32_t)resource->key.name.len;
-    memcpy(known->text, key.ptr, key.len);
-    memcpy(known->text + key.len, resource->key.name.ptr, resource->key.name.len);
-    map_set(&objects->known, known_key(known), known);
-    return known;
-}
-
 /* Whether another object means the same resource: upstream stored `x` of the default tier as `default.x`, and does not any more. */
 static struct known_object *find_twin(const struct kubernetes_objects *objects,
                                       const struct known_object *known)
@@ -148,6 +130,28 @@ static void drop(struct kubernetes_objects *objects, struct known_object *known)
         objects->sink->remove(objects->sink->ctx, &key);
     }
     free(known);
+}
+
+static struct known_object *remember(struct kubernetes_objects *objects, struct str key,
+                                     const struct model_resource *resource)
+{
+    struct known_object *known = map_get(&objects->known, key);
+    if (known != NULL) {
+        struct model_key was = model_key(known);
+        if (model_key_eq(&was, &resource->key))
+            return known;
+        drop(objects, known); /* `default.x` is x in the default tier, and itself in another */
+    }
+    size_t slash = str_find(key, '/');
+    known = mem_zalloc(sizeof(*known) + key.len + resource->key.name.len);
+    known->kind = resource->key.kind;
+    known->namespace_len = (uint32_t)slash;
+    known->name_len = (uint32_t)(key.len - slash - 1);
+    known->model_name_len = (uint32_t)resource->key.name.len;
+    memcpy(known->text, key.ptr, key.len);
+    memcpy(known->text + key.len, resource->key.name.ptr, resource->key.name.len);
+    map_set(&objects->known, known_key(known), known);
+    return known;
 }
 
 static void put(struct kubernetes_objects *objects, const struct doc_node *object, struct str key)
