@@ -96,6 +96,8 @@ static bool parse(struct arena *arena, const struct kube_exec *exec, struct str 
     if ((result->certificate.len > 0) != (result->key.len > 0))
         return error_set(err,
                          "gave one of clientCertificateData and clientKeyData without the other");
+    if (!kube_token_is_sound(result->token))
+        return error_set(err, "gave a token with a blank or another strange character in it");
     return result->token.len + result->certificate.len > 0 ||
            error_set(err, "gave neither a token nor a certificate");
 }
