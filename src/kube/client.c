@@ -13,6 +13,9 @@
 
 enum {
     CONNECT_PATIENCE = 10 * 1000,
+    /* After a request that got no answer, so long no connection is used that was there: its server may hang, where others
+     * behind the same address do not. */
+    DOUBT = 60 * 1000,
     /* What is kept of the body of an answer that is no 2xx: a Status object. */
     ERROR_LIMIT = 16 * 1024,
 };
@@ -49,6 +52,7 @@ struct kube_client {
     struct loop_timer failing;   /* tells requests that could not be sent */
     struct loop_timer listening; /* looks for requests that have gone silent */
     struct list requests;        /* struct kube_request */
+    uint64_t doubted;            /* when a request got no answer at all, as loop_now; 0: never */
     struct kube_client_stats stats;
 };
 
@@ -249,6 +253,7 @@ static size_t on_header(char *data, size_t size, size_t count, void *ctx)
     struct kube_request *request = ctx;
     struct str line = str_make(data, size * count);
     long status = 0;
+    request->last_heard = loop_now(request->client->loop);
     if (str_eq(line, STR("\r\n")) || str_eq(line, STR("\n"))) {
         request->client->curl->easy_getinfo(request->easy, CURLINFO_RESPONSE_CODE, &status);
         request->is_answered = outcome_of(status) == KUBE_OK;
@@ -370,8 +375,9 @@ static void set_url(struct kube_request *request, const char *path)
 
 static void set_options(struct kube_request *request)
 {
-    const struct kube_curl *curl = request->client->curl;
-    const struct kube_config *config = request->client->config;
+    const struct kube_client *client = request->client;
+    const struct kube_curl *curl = client->curl;
+    const struct kube_config *config = client->config;
     CURL *easy = request->easy;
     curl->easy_setopt(easy, CURLOPT_PRIVATE, request);
     curl->easy_setopt(easy, CURLOPT_ERRORBUFFER, request->error);
@@ -394,6 +400,8 @@ static void set_options(struct kube_request *request)
     curl->easy_setopt(easy, CURLOPT_USERAGENT, "dikast/" DIKAST_VERSION);
     if (config->proxy != NULL)
         curl->easy_setopt(easy, CURLOPT_PROXY, config->proxy);
+    if (client->doubted != 0 && loop_now(client->loop) - client->doubted < DOUBT)
+        curl->easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L);
 }
 
 /* Requests that could not be sent. */
@@ -482,6 +490,8 @@ static void on_listening(void *ctx)
             i++;
             continue;
         }
+        if (!request->is_answered)
+            client->doubted = now;
         end_request(request, KUBE_SILENT, STR("the API server has gone silent"), 0);
         i = 0;
     }
