@@ -34,6 +34,8 @@ static void set_tls(struct kube_handle *handle, const struct kube_secret *secret
     CURL *easy = handle->easy;
     curl->easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
     set_pem(handle, CURLOPT_CAINFO, CURLOPT_CAINFO_BLOB, &config->ca);
+    if (config->ca.path != NULL || config->ca.data.len > 0)
+        curl->easy_setopt(easy, CURLOPT_CAPATH, NULL); /* the system's are not asked as well */
     set_pem(handle, CURLOPT_SSLCERT, CURLOPT_SSLCERT_BLOB, &secret->certificate);
     set_pem(handle, CURLOPT_SSLKEY, CURLOPT_SSLKEY_BLOB, &secret->key);
     if (config->insecure) {
