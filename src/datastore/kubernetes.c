@@ -122,16 +122,28 @@ static void on_batch_end(void *ctx)
     }
 }
 
+/* What is in the way of one kind is often in the way of all, and so is its end. */
+static void try_others(const struct reader *reader)
+{
+    const struct kubernetes *k = reader->kubernetes;
+    for (size_t i = 0; i < k->reader_count; i++) {
+        if (k->readers[i].watch != NULL && &k->readers[i] != reader)
+            kube_watch_try_soon(k->readers[i].watch);
+    }
+}
+
 static void on_watch_problem(void *ctx, const char *problem)
 {
     const struct reader *reader = ctx;
-    if (problem != NULL)
+    if (problem != NULL) {
         log_event(LOG_WARNING,
                   reader->is_whole ? "Cannot read from the API server; what was read stays in force"
                                    : "Cannot read from the API server; trying again",
                   LOG_C("resource", reader->path), LOG_C("problem", problem));
-    else
-        log_event(LOG_INFO, "Reading from the API server again", LOG_C("resource", reader->path));
+        return;
+    }
+    log_event(LOG_INFO, "Reading from the API server again", LOG_C("resource", reader->path));
+    try_others(reader);
 }
 
 static char *format_path(const struct kubernetes *k, const struct kubernetes_kind *kind)

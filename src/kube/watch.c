@@ -471,6 +471,12 @@ void kube_watch_relist(struct kube_watch *watch)
     pause_for(watch, watch_random(START_SPREAD));
 }
 
+void kube_watch_try_soon(struct kube_watch *watch)
+{
+    if (watch->state == PAUSING && watch->failures > 0)
+        loop_arm(watch->loop, &watch->pause, watch_random(START_SPREAD));
+}
+
 bool kube_watch_is_live(const struct kube_watch *watch)
 {
     return watch->state == WATCHING && watch->request != NULL &&

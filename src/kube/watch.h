@@ -50,6 +50,9 @@ void kube_watch_free(struct kube_watch *watch);
 /* Has everything listed anew, soon. Of its own calls only batch_end may do so. */
 void kube_watch_relist(struct kube_watch *watch);
 
+/* The server answers others again: if this waits because it did not answer, it need not wait any longer. */
+void kube_watch_try_soon(struct kube_watch *watch);
+
 /* Whether it is watching now: news would come. */
 bool kube_watch_is_live(const struct kube_watch *watch);
 
