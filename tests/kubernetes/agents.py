@@ -55,9 +55,12 @@ class ClusterAgent(node_agent.Agent):
 
     def lines(self, message: str = "", **wanted: Any) -> list[dict[str, str]]:
         """The log's lines since forget_log() whose message begins so, and which have these fields."""
+        return self._lines_after(self._seen, message, **wanted)
+
+    def _lines_after(self, offset: int, message: str = "", **wanted: Any) -> list[dict[str, str]]:
         whole = self.log
         with open(whole, "rb") as file:
-            file.seek(self._seen)
+            file.seek(offset)
             recent = self.folder / "recent"
             recent.write_bytes(file.read())
         self.log = recent
@@ -101,8 +104,19 @@ class ClusterAgent(node_agent.Agent):
         return self
 
     def expect_watching(self, seconds: float = SECONDS) -> None:
-        """Wait until it hears of every kind again."""
+        """Wait until it hears of every kind again, and has done so for long enough to say so."""
         self.expect(lambda: len(set(self.kinds_and_watches())) == 1, "every kind is watched", seconds)
+        self.expect(lambda: not self.blind_spots(), "it says so", seconds)
+
+    def blind_spots(self) -> dict[str, str]:
+        """The kinds that it said it cannot read, and has not said since that it reads them again; and why."""
+        spots: dict[str, str] = {}
+        for line in self._lines_after(0):
+            if line["msg"].startswith("Cannot read from the API server"):
+                spots[line["resource"]] = line["problem"]
+            elif line["msg"].startswith("Reading from the API server again"):
+                spots.pop(line["resource"], None)
+        return spots
 
     def expect(self, holds: Callable[[], bool], what: str, seconds: float = SECONDS) -> None:
         """Wait until something holds while it runs."""
