@@ -96,17 +96,22 @@ def test_store_is_restarted(trouble: Trouble) -> None:
     trouble.cluster.restart_etcd()
 
 
-def test_felix_starts_while_the_server_does(trouble: Trouble) -> None:
+def test_felix_starts_while_the_server_does(trouble: Trouble, tmp_path: Path) -> None:
     """For some time a server that starts knows no resources but its own, and felix must not take that for the truth."""
+    # Whose rights need not be looked up is let in first.
+    config = trouble.cluster.kubeconfig(tmp_path / "config", trouble.cluster.admin_with_token())
     for _ in range(2):
         trouble.felix.stop()
         trouble.cluster.api_server.kill()
-        trouble.felix.launch()
+        trouble.felix.launch(KUBECONFIG=str(config))
         trouble.cluster.api_server.start()
         trouble.felix.expect_ready()
         trouble.reconnect()
         trouble.expect_well()
     assert not trouble.felix.lines("Calico's resources are not installed")
+    trouble.felix.stop()
+    trouble.felix.launch().expect_ready()
+    trouble.reconnect()
 
 
 def test_objects_are_large(trouble: Trouble) -> None:
