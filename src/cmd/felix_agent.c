@@ -24,7 +24,8 @@ struct felix_agent {
     struct loop_watch signals;
     struct felix_config *config;
     struct felix_settings settings;
-    struct directory *directory; /* one of these two */
+    struct directory *directory; /* this, or the next two */
+    struct kube_config cluster;
     struct kubernetes *kubernetes;
     struct calc *calc;
     struct feed *feed;
@@ -166,7 +167,9 @@ static bool open_datastore(struct felix_agent *agent, struct error *err)
         return agent->directory != NULL;
     }
     CLEANUP_FREE char *node = mem_strndup(felix_config_get(agent->config, FELIX_HOSTNAME));
-    const struct kubernetes_options options = {.node = node};
+    const struct kubernetes_options options = {.config = &agent->cluster, .node = node};
+    if (!kubernetes_find(&agent->cluster, NULL, err))
+        return false;
     agent->kubernetes = kubernetes_open(agent->loop, &options, &sink, err);
     agent->status.kubernetes = agent->kubernetes;
     return agent->kubernetes != NULL;
@@ -245,6 +248,7 @@ static void stop(struct felix_agent *agent)
         psync_server_free(agent->server);
     directory_close(agent->directory);
     kubernetes_close(agent->kubernetes);
+    kube_config_free(&agent->cluster);
     feed_free(agent->feed);
     calc_free(agent->calc);
     felix_settings_free(&agent->settings);

@@ -7,6 +7,7 @@
 #include "datastore/kubernetes_kinds.h"
 #include "datastore/kubernetes_objects.h"
 #include "kube/client.h"
+#include "kube/curl.h"
 #include "kube/problem.h"
 #include "kube/watch.h"
 
@@ -33,7 +34,8 @@ struct kubernetes {
     struct loop *loop;
     struct datastore_sink sink;
     struct datastore_sink inner; /* of the readers */
-    struct kube_config config;
+    const struct kube_config *config;
+    char *namespace; /* a sidecar's, or NULL */
     struct kube_client *client;
     struct reader *readers;
     size_t reader_count;
@@ -150,9 +152,12 @@ static char *format_path(const struct kubernetes *k, const struct kubernetes_kin
 {
     CLEANUP_BUF struct buf path = {0};
     if (kind->group != NULL)
-        buf_printf(&path, "/%s/%s", kind->group, kind->resource);
+        buf_printf(&path, "/%s/", kind->group);
     else
-        buf_printf(&path, "/apis/%.*s/%s", STR_ARG(k->calico_api), kind->resource);
+        buf_printf(&path, "/apis/%.*s/", STR_ARG(k->calico_api));
+    if (kind->is_policy && k->namespace != NULL)
+        buf_printf(&path, "namespaces/%s/", k->namespace);
+    buf_printf(&path, "%s", kind->resource);
     return mem_strndup(buf_str(&path));
 }
 
@@ -240,7 +245,7 @@ static void tell_discovery_problem(struct kubernetes *k, struct str message)
     CLEANUP_FREE char *problem = mem_strndup(message);
     if (kube_problem_is_another(problem, k->told.text))
         log_event(LOG_WARNING, "Cannot ask the API server for Calico's resources; trying again",
-                  LOG_C("server", k->config.server), LOG_C("problem", problem));
+                  LOG_C("server", k->config->server), LOG_C("problem", problem));
     error_set(&k->told, "%s", problem);
 }
 
@@ -307,6 +312,11 @@ static bool start_discovery(struct kubernetes *k, struct error *err)
 
 /* ---- the datastore ---- */
 
+bool kubernetes_find(struct kube_config *config, const char *path, struct error *err)
+{
+    return kube_config_load(config, path, err) && kube_curl_load(err) != NULL;
+}
+
 struct kubernetes *kubernetes_open(struct loop *loop, const struct kubernetes_options *options,
                                    const struct datastore_sink *sink, struct error *err)
 {
@@ -316,8 +326,9 @@ struct kubernetes *kubernetes_open(struct loop *loop, const struct kubernetes_op
     k->inner = (struct datastore_sink){
         .update = on_update, .remove = on_remove, .problem = on_problem, .ctx = k};
     k->discovery = (struct loop_timer){.callback = discover, .ctx = k};
-    if (kube_config_load(&k->config, options->kubeconfig, err))
-        k->client = kube_client_new(loop, &k->config, err);
+    k->config = options->config;
+    k->namespace = options->namespace != NULL ? mem_strndup(str_from_c(options->namespace)) : NULL;
+    k->client = kube_client_new(loop, k->config, err);
     if (k->client == NULL) {
         kubernetes_close(k);
         return NULL;
@@ -327,8 +338,8 @@ struct kubernetes *kubernetes_open(struct loop *loop, const struct kubernetes_op
         kubernetes_close(k);
         return NULL;
     }
-    log_event(LOG_INFO, "Reading from the API server", LOG_C("server", k->config.server),
-              LOG_C("by", k->config.source));
+    log_event(LOG_INFO, "Reading from the API server", LOG_C("server", k->config->server),
+              LOG_C("by", k->config->source));
     return k;
 }
 
@@ -346,7 +357,7 @@ void kubernetes_close(struct kubernetes *k)
     }
     free(k->readers);
     kube_client_free(k->client);
-    kube_config_free(&k->config);
+    free(k->namespace);
     free(k);
 }
 

@@ -24,6 +24,7 @@ struct kube_request {
     bool is_answered;    /* the headers of a 2xx answer have come */
     uint64_t silence;    /* milliseconds; 0: any */
     uint64_t last_heard; /* as loop_now */
+    curl_off_t received; /* bytes that stats.bytes has */
     struct buf error_body;
     struct error unsent; /* why it could not be sent */
 };
@@ -49,13 +50,25 @@ struct kube_client {
     struct kube_client_stats stats;
 };
 
+/* libcurl hands out what it has unpacked; what has come over the wire it says when it is asked. */
+static void count_bytes(struct kube_request *request)
+{
+    curl_off_t received = 0;
+    request->client->curl->easy_getinfo(request->handle.easy, CURLINFO_SIZE_DOWNLOAD_T, &received);
+    if (received > request->received)
+        request->client->stats.bytes += (uint64_t)(received - request->received);
+    request->received = received;
+}
+
 /* ---- the end of a request ---- */
 
 static void free_request(struct kube_request *request)
 {
     struct kube_client *client = request->client;
-    if (request->handle.easy != NULL)
+    if (request->handle.easy != NULL) {
+        count_bytes(request);
         client->curl->multi_remove_handle(client->multi, request->handle.easy);
+    }
     kube_handle_close(&request->handle);
     list_remove_item(&client->requests, request);
     buf_free(&request->error_body);
@@ -259,7 +272,7 @@ static size_t on_body(char *data, size_t size, size_t count, void *ctx)
     size_t len = size * count;
     long status = 0;
     request->last_heard = loop_now(client->loop);
-    client->stats.bytes += len;
+    count_bytes(request);
     if (request->is_cancelled)
         return 0;
     client->curl->easy_getinfo(request->handle.easy, CURLINFO_RESPONSE_CODE, &status);

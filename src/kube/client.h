@@ -52,7 +52,7 @@ bool kube_request_is_answered(const struct kube_request *request);
 void kube_request_cancel(struct kube_request *request);
 
 struct kube_client_stats {
-    uint64_t requests, bytes; /* of bodies, decompressed */
+    uint64_t requests, bytes; /* of bodies, as they came over the wire */
 };
 struct kube_client_stats kube_client_stats(const struct kube_client *client);
 

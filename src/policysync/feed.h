@@ -36,7 +36,7 @@ enum {
     FEED_MEMBER_BYTES = 4 * 1024 * 1024 - 64 * 1024,
     /* Bytes of changes to one thing that wait for a reader, but for those of the last batch. */
     FEED_LAG = 1024 * 1024,
-    /* Of all things and readers together; then whoever lags at all behind what changes is cut off from it. */
+    /* Of all things and readers together; then whoever lags at all behind a set is to be told the whole of it. */
     FEED_LAG_OF_ALL = 16 * 1024 * 1024,
 };
 
@@ -44,8 +44,8 @@ struct feed;
 struct feed_reader;
 
 struct feed_source {
-    /* The members of an IP set of which the feed was told, as they are now; in the arena. Changes since the last batch may be
-     * among them already. False: there is no such set. */
+    /* The members of an IP set of which the feed was told, as of the end of the last batch: what came after it will be told, or
+     * not at all if it was undone before. In the arena. False: there is no such set. */
     bool (*set_members)(void *ctx, struct str id, struct arena *arena, int *type,
                         struct psync_strings *members);
     void *ctx;
@@ -71,7 +71,7 @@ struct feed_reader *feed_join(struct feed *feed, const struct psync_endpoint_id 
 void feed_leave(struct feed_reader *reader);
 
 enum feed_result {
-    FEED_MESSAGE, /* *message is the next one, encoded; it lives until the next call with this reader */
+    FEED_MESSAGE, /* *message is the next one, encoded; it lives until anything else is done with the feed */
     FEED_NOTHING, /* wait for `ready` */
     FEED_ENDED,   /* the endpoint is gone, and that was said: end the stream */
     FEED_BEHIND,  /* the reader fell too far behind: end the stream, so that it starts anew */

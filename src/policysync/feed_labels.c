@@ -36,7 +36,7 @@ void feed_labels_end_batch(struct feed *feed)
 {
     for (uint32_t i = 0; i < feed->readers.count; i++) {
         struct feed_reader *reader = feed->readers.items[i];
-        if (feed->label_batch > reader->position->end + FEED_LAG)
+        if (reader->position != NULL && feed->label_batch > reader->position->end + FEED_LAG)
             feed_reader_give_up(reader);
     }
     feed->label_batch = feed->label_changes.appended;

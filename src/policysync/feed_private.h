@@ -114,10 +114,11 @@ struct feed_reader {
     struct list counted; /* struct feed_item: those that are needed for the endpoint */
     struct map entries;  /* the bytes of a thing's address -> struct feed_entry */
     struct feed_queue sets, policies, profiles, gone_items, gone_sets;
-    uint64_t cursor;             /* accounts and namespaces up to this serial were told */
-    struct chain_link *position; /* the last change to one of those that was told */
-    struct buf bytes;            /* of a message that is made on the way */
-    struct blob *held;           /* the message that was handed out */
+    uint64_t cursor; /* accounts and namespaces up to this serial were told */
+    struct chain_link
+        *position;     /* the last change to one of those that was told; NULL: it was given up */
+    struct buf bytes;  /* of a message that is made on the way */
+    struct blob *held; /* the message that was handed out */
 };
 
 struct feed {
@@ -153,6 +154,8 @@ void feed_set_free(struct feed *feed, struct feed_set *set);
 struct feed_snapshot *feed_set_snapshot(struct feed *feed, struct feed_set *set);
 void feed_snapshot_unref(struct feed_snapshot *snapshot);
 void feed_set_drop_snapshot(struct feed *feed, struct feed_set *set);
+/* Gives up what a reader holds of a set that it is being told; it must be told the whole again. */
+void feed_set_let_go(struct feed_set_entry *entry);
 
 /* feed_labels.c: accounts and namespaces */
 
@@ -171,7 +174,7 @@ void feed_reader_item_changed(struct feed_item_entry *entry);
 void feed_reader_endpoint_changed(struct feed_reader *reader);
 /* Its owner is told at the end of the batch. */
 void feed_reader_wake(struct feed_reader *reader);
-/* Ends its stream. */
+/* Ends its stream, when it reads next: it may never do. So it holds nothing back any more from now on. */
 void feed_reader_give_up(struct feed_reader *reader);
 
 /* feed.c */

@@ -195,17 +195,30 @@ static void append_change(struct feed_set *set, const struct psync_ipset_delta *
     chain_append(&set->changes, buf_str(&bytes), 0);
 }
 
+void feed_set_let_go(struct feed_set_entry *entry)
+{
+    chain_release(&entry->position);
+    feed_snapshot_unref(entry->snapshot);
+    entry->snapshot = NULL;
+}
+
 /* Those that lag by more than some bytes are to be told the whole. */
 static void cut_off_lagging(struct feed_set *set, uint64_t most)
 {
     for (uint32_t i = 0; i < set->readers.count; i++) {
         struct feed_set_entry *entry = set->readers.items[i];
-        if (entry->position == NULL || chain_lag(entry->position) <= most)
-            continue;
-        chain_release(&entry->position);
-        feed_snapshot_unref(entry->snapshot);
-        entry->snapshot = NULL;
+        if (entry->position != NULL && chain_lag(entry->position) > most)
+            feed_set_let_go(entry);
     }
+}
+
+/* What waits has outgrown its bound: nobody who lags is waited for any more. */
+static void cut_off_everybody(struct feed *feed)
+{
+    size_t position = 0;
+    struct map_entry *entry;
+    while ((entry = map_next(&feed->sets, &position)) != NULL)
+        cut_off_lagging(entry->value, 0);
 }
 
 void feed_set_delta(struct feed *feed, const struct psync_ipset_delta *delta)
@@ -215,7 +228,9 @@ void feed_set_delta(struct feed *feed, const struct psync_ipset_delta *delta)
     if (set->readers.count == 0)
         return;
     /* Before the new change, which may be large, and which nobody had the time to read. */
-    cut_off_lagging(set, feed->change_bytes > FEED_LAG_OF_ALL ? 0 : FEED_LAG);
+    cut_off_lagging(set, FEED_LAG);
+    if (feed->change_bytes > FEED_LAG_OF_ALL)
+        cut_off_everybody(feed);
     append_change(set, delta);
     tell_readers(set);
 }

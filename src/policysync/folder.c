@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/list.h"
 #include "base/log.h"
 #include "base/map.h"
 
@@ -84,6 +85,12 @@ static void report(struct psync_folder *folder, struct str name, struct known *k
     folder->events.added(folder->events.ctx, read->name, &read->credentials);
 }
 
+static bool is_away(const struct psync_folder *folder)
+{
+    struct stat info;
+    return stat(folder->path, &info) != 0;
+}
+
 static void look_at(struct psync_folder *folder, struct str name)
 {
     struct error err;
@@ -99,7 +106,8 @@ static void look_at(struct psync_folder *folder, struct str name)
     if (result == DISK_FAILED)
         log_event(LOG_ERROR, "Bad credentials file; nobody is served by it",
                   LOG_C("folder", folder->path), LOG_STR("name", name), LOG_C("problem", err.text));
-    if (known != NULL)
+    /* A file that went with the whole folder is not gone; that the folder is away is told by an event that is yet to come. */
+    if (known != NULL && !(result == DISK_GONE && is_away(folder)))
         drop(folder, known);
 }
 
@@ -186,9 +194,8 @@ static void on_retry(void *ctx)
 {
     struct psync_folder *folder = ctx;
     struct error err;
-    struct stat info;
     /* It is not made anew here: somebody may be about to put it back, with all that was in it. */
-    if (stat(folder->path, &info) != 0 || !attach(folder, &err)) {
+    if (is_away(folder) || !attach(folder, &err)) {
         loop_arm(folder->loop, &folder->retry, RETRY_PAUSE);
         return;
     }
@@ -216,7 +223,9 @@ static bool is_complete_when_created(const struct psync_folder *folder, const ch
 
 /* What the events of one turn ask for. */
 struct work {
-    struct map names; /* each once, however often its file was written */
+    struct map
+        names; /* each once, however often its file was written; what they lead to is not NULL */
+    struct list order; /* struct str: the same, the earliest first */
     struct arena arena;
     bool all;  /* look at everything: events were lost */
     bool lost; /* the folder itself is gone */
@@ -233,8 +242,10 @@ static void note_event(const struct psync_folder *folder, const struct inotify_e
     } else if (event->len > 0 && parse_file_name(event->name, &name) &&
                ((event->mask & IN_CREATE) == 0 || is_complete_when_created(folder, event->name)) &&
                map_get(&work->names, name) == NULL) {
-        name = arena_copy(&work->arena, name);
-        map_set(&work->names, name, work);
+        struct str *copy = arena_alloc(&work->arena, sizeof(*copy));
+        *copy = arena_copy(&work->arena, name);
+        map_set(&work->names, *copy, copy);
+        list_add(&work->order, copy);
     }
 }
 
@@ -256,16 +267,15 @@ static void on_inotify(void *ctx, uint32_t events)
 {
     struct psync_folder *folder = ctx;
     struct work work = {0};
-    size_t position = 0;
-    struct map_entry *entry;
     (void)events;
     read_events(folder, &work);
     if (work.lost)
         lose(folder);
     else if (work.all)
         look_at_all(folder);
-    while (!work.lost && !work.all && (entry = map_next(&work.names, &position)) != NULL)
-        look_at(folder, entry->key);
+    for (uint32_t i = 0; !work.lost && !work.all && i < work.order.count; i++)
+        look_at(folder, *(const struct str *)work.order.items[i]);
+    list_free(&work.order);
     map_free(&work.names);
     arena_free(&work.arena);
 }
