@@ -238,6 +238,8 @@ static bool start(struct felix_agent *agent, struct error *err)
     agent->status.calc = agent->calc;
     agent->status.feed = agent->feed;
     agent->retry = (struct loop_timer){.callback = start_server, .ctx = agent};
+    /* What is set here says where to ask how it is, long before a cluster that does not answer has been read. */
+    felix_ports_apply(&agent->ports);
     return open_datastore(agent, err);
 }
 

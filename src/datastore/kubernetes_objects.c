@@ -59,11 +59,35 @@ static void report(const struct kubernetes_objects *objects, struct str key,
     }
 }
 
+/* Items of a list need not say what they are; what says so must be what was asked for. */
+static bool is_expected(const struct kubernetes_objects *objects, const struct doc_node *object)
+{
+    struct str api = text_of(object, STR("apiVersion")), kind = text_of(object, STR("kind"));
+    return (api.len == 0 || str_eq(api, objects->api)) &&
+           (kind.len == 0 || str_eq(kind, objects->kind));
+}
+
+static void report_unexpected(const struct kubernetes_objects *objects,
+                              const struct doc_node *object, struct str key)
+{
+    CLEANUP_ARENA struct arena arena = {0};
+    struct model_problem problem = {
+        .message = arena_printf(&arena, "the API server says that it is a %s of %s",
+                                quote(text_of(object, STR("kind"))).text,
+                                quote(text_of(object, STR("apiVersion"))).text)};
+    const struct model_decoded decoded = {.problems = &problem, .problem_count = 1};
+    report(objects, key, &decoded);
+}
+
 /* What the object means; NULL: nothing that could be told. */
 static struct model_resource *decode(const struct kubernetes_objects *objects,
                                      const struct doc_node *object, struct str key)
 {
     CLEANUP_ARENA struct arena arena = {0};
+    if (!is_expected(objects, object)) {
+        report_unexpected(objects, object, key);
+        return NULL;
+    }
     struct model_decoded decoded =
         model_decode_element(&arena, object, objects->api, objects->kind);
     report(objects, key, &decoded);
@@ -73,24 +97,6 @@ static struct model_resource *decode(const struct kubernetes_objects *objects,
 }
 
 /* ---- known ones ---- */
-
-static struct known_object *remember(struct kubernetes_objects *objects, struct str key,
-                                     const struct model_resource *resource)
-{
-    struct known_object *known = map_get(&objects->known, key);
-    if (known != NULL)
-        return known;
-    size_t slash = str_find(key, '/');
-    known = mem_zalloc(sizeof(*known) + key.len + resource->key.name.len);
-    known->kind = resource->key.kind;
-    known->namespace_len = (uint32_t)slash;
-    known->name_len = (uint32_t)(key.len - slash - 1);
-    known->model_name_len = (uint32_t)resource->key.name.len;
-    memcpy(known->text, key.ptr, key.len);
-    memcpy(known->text + key.len, resource->key.name.ptr, resource->key.name.len);
-    map_set(&objects->known, known_key(known), known);
-    return known;
-}
 
 /* Whether another object means the same resource: upstream stored `x` of the default tier as `default.x`, and does not any more. */
 static struct known_object *find_twin(const struct kubernetes_objects *objects,
@@ -126,15 +132,38 @@ static void drop(struct kubernetes_objects *objects, struct known_object *known)
     free(known);
 }
 
+static struct known_object *remember(struct kubernetes_objects *objects, struct str key,
+                                     const struct model_resource *resource)
+{
+    struct known_object *known = map_get(&objects->known, key);
+    if (known != NULL) {
+        struct model_key was = model_key(known);
+        if (model_key_eq(&was, &resource->key))
+            return known;
+        drop(objects, known); /* `default.x` is x in the default tier, and itself in another */
+    }
+    size_t slash = str_find(key, '/');
+    known = mem_zalloc(sizeof(*known) + key.len + resource->key.name.len);
+    known->kind = resource->key.kind;
+    known->namespace_len = (uint32_t)slash;
+    known->name_len = (uint32_t)(key.len - slash - 1);
+    known->model_name_len = (uint32_t)resource->key.name.len;
+    memcpy(known->text, key.ptr, key.len);
+    memcpy(known->text + key.len, resource->key.name.ptr, resource->key.name.len);
+    map_set(&objects->known, known_key(known), known);
+    return known;
+}
+
 static void put(struct kubernetes_objects *objects, const struct doc_node *object, struct str key)
 {
     const struct doc_node *metadata = doc_get(object, STR("metadata"));
-    uint64_t version = map_hash(text_of(metadata, STR("resourceVersion")));
+    struct str resource_version = text_of(metadata, STR("resourceVersion"));
+    uint64_t version = map_hash(resource_version);
     struct known_object *known = map_get(&objects->known, key);
-    if (known != NULL && known->version == version) {
-        known->is_seen = true;
+    if (known != NULL)
+        known->is_seen = true; /* even if nobody can make sense of what it is now */
+    if (known != NULL && known->version == version && resource_version.len > 0)
         return;
-    }
     struct model_resource *resource = decode(objects, object, key);
     if (resource == NULL)
         return;

@@ -10,6 +10,14 @@
 
 #define POD_FOLDER "/var/run/secrets/kubernetes.io/serviceaccount"
 
+bool kube_token_is_sound(struct str token)
+{
+    size_t i = 0;
+    while (i < token.len && token.ptr[i] > ' ' && token.ptr[i] < 0x7f)
+        i++;
+    return i == token.len;
+}
+
 /* ---- in a pod ---- */
 
 static bool load_in_cluster(struct kube_config *config, const char *host, struct error *err)
@@ -83,6 +91,9 @@ static bool read_user(struct kube_config *config, const struct config_item *user
     }
     const char *token = config_copy(arena, config_text(user, "token"));
     config->token = str_from_c(token);
+    if (!kube_token_is_sound(config->token))
+        return error_set(err, "%s: user %s: token has a blank or another strange character in it",
+                         user->file, user->name);
     config->token_file = config_path(arena, user, "tokenFile");
     config->username = config_copy(arena, config_text(user, "username"));
     config->password = config_copy(arena, config_text(user, "password"));

@@ -78,9 +78,11 @@ static bool read_file(struct kube_credential *credential, struct error *err)
     fclose(file);
     while (text.len > 0 && strchr(" \t\r\n", text.data[text.len - 1]) != NULL)
         text.len--;
-    if (!ok || text.len == 0) {
+    if (!ok || text.len == 0 || !kube_token_is_sound(buf_str(&text))) {
         forget(&text);
-        return error_set(err, "token file %s cannot be read, is empty or larger than 64 KiB",
+        return error_set(err,
+                         "token file %s cannot be read, is empty, larger than 64 KiB, or holds "
+                         "more than a token",
                          quote(str_from_c(path)).text);
     }
     forget(&credential->token);

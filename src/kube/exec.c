@@ -20,7 +20,7 @@ struct kube_exec_run {
     const struct kube_exec *exec;
     void (*done)(void *ctx, const struct kube_exec_result *result, const struct error *err);
     void *ctx;
-    pid_t pid; /* 0: it has ended and was waited for */
+    pid_t pid; /* and of its group; 0: it was waited for */
     int status;
     struct loop_watch output; /* fd -1: it has closed its output */
     struct loop_watch ended;  /* a pidfd; fd -1: it has ended */
@@ -42,7 +42,7 @@ static void free_run(struct kube_exec_run *run)
         close(run->ended.fd);
     }
     if (run->pid > 0) {
-        kill(run->pid, SIGKILL);
+        kill(-run->pid, SIGKILL); /* with all that it has started */
         waitpid(run->pid, NULL, 0);
     }
     buf_free(&run->text);
@@ -96,6 +96,8 @@ static bool parse(struct arena *arena, const struct kube_exec *exec, struct str 
     if ((result->certificate.len > 0) != (result->key.len > 0))
         return error_set(err,
                          "gave one of clientCertificateData and clientKeyData without the other");
+    if (!kube_token_is_sound(result->token))
+        return error_set(err, "gave a token with a blank or another strange character in it");
     return result->token.len + result->certificate.len > 0 ||
            error_set(err, "gave neither a token nor a certificate");
 }
@@ -120,8 +122,11 @@ static void take_result(struct kube_exec_run *run)
 
 static void look_whether_done(struct kube_exec_run *run)
 {
-    if (run->output.fd < 0 && run->ended.fd < 0)
-        take_result(run);
+    if (run->output.fd >= 0 || run->ended.fd >= 0)
+        return;
+    waitpid(run->pid, &run->status, 0);
+    run->pid = 0;
+    take_result(run);
 }
 
 static void on_output(void *ctx, uint32_t events)
@@ -150,9 +155,7 @@ static void on_ended(void *ctx, uint32_t events)
 {
     struct kube_exec_run *run = ctx;
     (void)events;
-    if (waitpid(run->pid, &run->status, WNOHANG) != run->pid)
-        return;
-    run->pid = 0;
+    /* It is not waited for as long as others of its group may live: the group's number is its own. */
     loop_remove(run->loop, &run->ended);
     close(run->ended.fd);
     run->ended.fd = -1;
@@ -245,7 +248,8 @@ static int spawn(struct kube_exec_run *run, const struct kube_config *config, in
     posix_spawnattr_init(&attributes);
     /* We block signals that we read from a descriptor; it must not. */
     posix_spawnattr_setsigmask(&attributes, &none);
-    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
+    posix_spawnattr_setpgroup(&attributes, 0);
+    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETPGROUP);
     int problem =
         posix_spawnp(&run->pid, config->exec.command, &actions, &attributes,
                      make_arguments(&arena, &config->exec), make_environment(&arena, config));

@@ -22,6 +22,7 @@ struct kube_split {
     char field_name[WORD_LIMIT];
     bool has_field; /* its value is being read, or comes next */
     bool in_items;
+    bool has_items; /* the field was there */
     bool has_ended;
 
     /* The piece that is being read. */
@@ -58,7 +59,7 @@ void kube_split_free(struct kube_split *split)
 bool kube_split_is_complete(const struct kube_split *split)
 {
     bool is_between = split->depth == 0 && !split->in_string && !split->is_capturing;
-    return is_between && (split->mode == SPLIT_VALUES || split->has_ended);
+    return is_between && (split->mode == SPLIT_VALUES || (split->has_items && split->has_ended));
 }
 
 /* ---- pieces ---- */
@@ -189,6 +190,7 @@ static void take_colon(struct kube_split *split)
         memcpy(split->field_name, split->word, len);
         split->field = str_make(split->field_name, len);
         split->has_field = true;
+        split->has_items |= str_eq(split->field, STR("items"));
     }
 }
 
