@@ -97,6 +97,23 @@ bool mounts_pod_uid(struct str path, struct str *uid, struct error *err)
     return true;
 }
 
+bool mounts_is_same(struct str a, struct str b)
+{
+    struct parts first = {0}, second = {0};
+    struct error ignored;
+    if (!parse_path(a, &first, &ignored) || !parse_path(b, &second, &ignored) ||
+        !str_eq(first.uid, second.uid))
+        return false;
+    struct str one, other;
+    bool more;
+    do {
+        more = next_component(&first.rest, &one);
+        if (more != next_component(&second.rest, &other) || (more && !str_eq(one, other)))
+            return false;
+    } while (more);
+    return true;
+}
+
 /* ---- the parent folder ---- */
 
 static void copy_name(char name[static NAME_MAX + 1], struct str component)

@@ -37,6 +37,10 @@ struct mounts_target {
  * of kubelet's; if it is not absolute, longer than PATH_MAX, or has NUL or a component `.` or `..`. */
 bool mounts_pod_uid(struct str path, struct str *uid, struct error *err);
 
+/* Whether two TARGETs are the same volume of the same pod, from wherever kubelet's folder is looked at: a container may see it
+ * at several places. False if one of them is not a path of kubelet's. */
+bool mounts_is_same(struct str a, struct str b);
+
 /* Opens the parent folder of a TARGET and waits for the lock on it. That a folder on the way is not there is no failure:
  * then nothing is mounted. `path` must live until mounts_close. */
 bool mounts_open(struct str path, struct mounts_target *target, struct error *err);

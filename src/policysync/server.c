@@ -93,8 +93,7 @@ static void pump(void *ctx)
             if (message.len > PSYNC_MESSAGE_LIMIT) {
                 log_event(LOG_ERROR, "A message is longer than 4 MiB; the stream is ended",
                           LOG_STR("workload", stream->socket->workload));
-                end_stream(stream, GRPC_RESOURCE_EXHAUSTED,
-                           STR("a message is longer than 4 MiB"));
+                end_stream(stream, GRPC_RESOURCE_EXHAUSTED, STR("a message is longer than 4 MiB"));
                 return;
             }
             grpc_call_send(stream->call, message);
@@ -190,7 +189,7 @@ static bool try_listening(struct socket *socket, struct error *err)
         return false;
     buf_printf(&path, "/%s", SOCKET_NAME);
     buf_append_byte(&path, '\0');
-    if (!listen_unix_at(socket->folder_fd, SOCKET_NAME, path.data, &socket->listener, err))
+    if (!listen_unix_at(socket->folder_fd, SOCKET_NAME, path.data, 0777, &socket->listener, err))
         error_prefix(err, "cannot listen on %s", quote(str_from_c(path.data)).text);
     else if (start_grpc(socket, err))
         return true;
