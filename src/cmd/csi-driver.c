@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/listen.h"
@@ -101,6 +102,7 @@ static bool serve(struct process *p, int listen_fd, const char *kubelet, struct 
     p->server = grpc_server_new(p->loop, listen_fd, p->methods, CSI_METHODS, err);
     if (p->server == NULL)
         return false;
+    grpc_server_allow_path_authority(p->server);
     log_event(LOG_INFO, "Serving", LOG_C("driver", CSI_DRIVER_NAME),
               LOG_STR("node", p->driver.node_id), LOG_C("workloads", p->driver.homes.workloads),
               LOG_C("credentials", p->driver.homes.credentials), LOG_C("version", DIKAST_VERSION));
@@ -113,6 +115,8 @@ static bool run(struct process *p, const char *endpoint, const char *kubelet, st
 {
     const uint64_t mounting = UINT64_C(1) << CAP_SYS_ADMIN;
     struct listen_socket listener;
+    /* What is made has the modes that it is asked to have, whoever started this. */
+    umask(0022);
     p->signals.fd = -1;
     p->loop = loop_new(err);
     bool ok = p->loop != NULL && start_signals(p, err) && privileges_keep(mounting, err);

@@ -14,6 +14,11 @@
  * put a link there for the node agent to stumble over. Only where SELinux is on must they stay writable, for there the
  * container runtime labels what is in a volume.
  *
+ * A driver in a container mounts in a mount namespace of its own, and what the pod gets is the copy that the kernel makes of it in
+ * the node's (mount propagation). A copy has the restrictions that a mount has when it appears, and none that it is given later.
+ * So mounts are made ready first and then put in their place, which needs Linux 5.12; on older ones only a
+ * driver that runs on the node itself can restrict them.
+ *
  * Calls for the same TARGET take turns: mounts_open holds a lock on its parent folder until mounts_close.
  *
  * Needs CAP_SYS_ADMIN and /proc.

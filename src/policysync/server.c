@@ -176,9 +176,11 @@ static bool start_grpc(struct socket *socket, struct error *err)
     socket->methods[1] = (struct grpc_method){STR("/felix.PolicySync/Report"), on_report, socket};
     socket->grpc =
         grpc_server_new(server->loop, socket->listener.fd, socket->methods, METHODS, err);
-    if (socket->grpc != NULL)
-        grpc_server_set_limits(socket->grpc, &socket_limits);
-    return socket->grpc != NULL;
+    if (socket->grpc == NULL)
+        return false;
+    grpc_server_set_limits(socket->grpc, &socket_limits);
+    grpc_server_allow_path_authority(socket->grpc);
+    return true;
 }
 
 static bool try_listening(struct socket *socket, struct error *err)
