@@ -7,8 +7,9 @@ import signal
 import subprocess
 
 import grpc
+import pytest
 
-from node import Pod
+from node import Node, Pod
 from probe import BUILD
 from protos import csi, csi_grpc
 from server import wait_for
@@ -185,3 +186,33 @@ def status_of(process):
     """/proc/PID/status as a dictionary."""
     with open(f"/proc/{process.pid}/status", encoding="utf-8") as file:
         return dict(re.findall(r"^(\w+):\s*(.*)$", file.read(), re.MULTILINE))
+
+
+# ---- for tests, which import these by name
+
+
+@pytest.fixture(params=["shared"])
+def node(request):
+    made = Node(request.param)
+    made.path("kubelet/pods/own").mkdir()  # of the driver's pod
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def driver(node):
+    with Driver(node) as running:
+        yield running
+        if running.process.poll() is None:
+            running.stop()
+
+
+@pytest.fixture
+def volume(driver):
+    return Volume(driver)
+
+
+def refused(answer, code, *parts):
+    assert answer[0] == code, answer
+    for part in parts:
+        assert part in answer[1], answer
