@@ -30,7 +30,8 @@ struct kubernetes {
     struct loop *loop;
     struct datastore_sink sink;
     struct datastore_sink inner; /* of the readers */
-    struct kube_config config;
+    const struct kube_config *config;
+    char *namespace; /* a sidecar's, or NULL */
     struct kube_client *client;
     struct reader *readers;
     size_t reader_count;
@@ -133,9 +134,12 @@ static char *format_path(const struct kubernetes *k, const struct kubernetes_kin
 {
     CLEANUP_BUF struct buf path = {0};
     if (kind->group != NULL)
-        buf_printf(&path, "/%s/%s", kind->group, kind->resource);
+        buf_printf(&path, "/%s/", kind->group);
     else
-        buf_printf(&path, "/apis/%.*s/%s", STR_ARG(k->calico_api), kind->resource);
+        buf_printf(&path, "/apis/%.*s/", STR_ARG(k->calico_api));
+    if (kind->is_policy && k->namespace != NULL)
+        buf_printf(&path, "namespaces/%s/", k->namespace);
+    buf_printf(&path, "%s", kind->resource);
     return mem_strndup(buf_str(&path));
 }
 
@@ -253,7 +257,7 @@ static void on_groups_end(void *ctx, enum kube_outcome outcome, struct str messa
     CLEANUP_FREE char *problem = mem_strndup(message);
     if (strcmp(problem, k->told.text) != 0)
         log_event(LOG_WARNING, "Cannot ask the API server which resources there are; trying again",
-                  LOG_C("server", k->config.server), LOG_C("problem", problem));
+                  LOG_C("server", k->config->server), LOG_C("problem", problem));
     error_set(&k->told, "%s", problem);
     loop_arm(k->loop, &k->discovery, 500 + clock_nanoseconds() % 1500);
 }
@@ -290,14 +294,15 @@ struct kubernetes *kubernetes_open(struct loop *loop, const struct kubernetes_op
     k->inner = (struct datastore_sink){
         .update = on_update, .remove = on_remove, .problem = on_problem, .ctx = k};
     k->discovery = (struct loop_timer){.callback = discover, .ctx = k};
-    if (kube_config_load(&k->config, options->kubeconfig, err))
-        k->client = kube_client_new(loop, &k->config, err);
+    k->config = options->config;
+    k->namespace = options->namespace != NULL ? mem_strndup(str_from_c(options->namespace)) : NULL;
+    k->client = kube_client_new(loop, k->config, err);
     if (k->client == NULL) {
         kubernetes_close(k);
         return NULL;
     }
-    log_event(LOG_INFO, "Reading from the API server", LOG_C("server", k->config.server),
-              LOG_C("by", k->config.source));
+    log_event(LOG_INFO, "Reading from the API server", LOG_C("server", k->config->server),
+              LOG_C("by", k->config->source));
     make_readers(k, options->node);
     start_discovery(k);
     return k;
@@ -317,7 +322,7 @@ void kubernetes_close(struct kubernetes *k)
     }
     free(k->readers);
     kube_client_free(k->client);
-    kube_config_free(&k->config);
+    free(k->namespace);
     buf_free(&k->groups);
     free(k);
 }

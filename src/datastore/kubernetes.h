@@ -14,17 +14,21 @@
 
 #include "base/loop.h"
 #include "datastore/datastore.h"
+#include "kube/config.h"
 
 struct kubernetes;
 
+/* For whom it is read. */
 struct kubernetes_options {
-    const char *kubeconfig; /* NULL: as kube/config.h finds it */
-    /* The node whose agent reads: its Node, FelixConfigurations and the ClusterInformation are told as well. NULL: a single
-     * sidecar, which has no use (and needs no right) for these. */
+    const struct kube_config *config; /* borrowed; it must outlive the datastore */
+    /* A node's agent: the Node of this name, FelixConfigurations and the ClusterInformation are told as well. NULL: a sidecar. */
     const char *node;
+    /* A sidecar: of namespaced policies only those of this namespace (a valid name) are told, and no right to others is
+     * needed. NULL: an agent. */
+    const char *namespace;
 };
 
-/* Starts to read; nothing is told from within. NULL: there is no cluster to be asked, as far as can be known without asking. */
+/* Starts to read; nothing is told from within. NULL: it cannot be done, as far as is known without asking. */
 struct kubernetes *kubernetes_open(struct loop *loop, const struct kubernetes_options *options,
                                    const struct datastore_sink *sink, struct error *err);
 void kubernetes_close(struct kubernetes *kubernetes);

@@ -15,7 +15,8 @@ struct kubernetes_kind {
     const char *query;       /* which of them; NULL: all */
     bool is_of_node;         /* only the one that has the node's name */
     const char *const *drop; /* see kube/split.h */
-    bool is_for_agents;      /* a single sidecar does without */
+    bool is_for_agents;      /* a sidecar does without */
+    bool is_policy;          /* a sidecar needs those of its own namespace only */
 };
 
 extern const struct kubernetes_kind kubernetes_kinds[];

@@ -251,6 +251,22 @@ void grpc_call_finish(struct grpc_call *call, enum grpc_code code, struct str me
         respond_status_only(call);
 }
 
+void grpc_call_reset(struct grpc_call *call)
+{
+    if (call->finished)
+        return;
+    call->finished = true;
+    call->on_closed = call->on_drained = NULL;
+    call->connection->pending -= grpc_call_pending(call);
+    buf_free(&call->out);
+    call->out_start = 0;
+    grpc_deadlines_clear(&call->connection->server->deadlines, &call->deadline);
+    check_queued(call,
+                 nghttp2_submit_rst_stream(call->connection->transport.session, NGHTTP2_FLAG_NONE,
+                                           call->stream_id, NGHTTP2_CANCEL));
+    grpc_connection_wake(call->connection);
+}
+
 void grpc_call_abort(struct grpc_call *call, enum grpc_code code, struct str message)
 {
     void (*on_closed)(void *ctx) = call->on_closed;

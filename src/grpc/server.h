@@ -100,6 +100,9 @@ void grpc_call_send(struct grpc_call *call, struct str message);
  * at 1 KiB. */
 void grpc_call_finish(struct grpc_call *call, enum grpc_code code, struct str message);
 
+/* Ends the call at once, by a reset of its stream, and drops what waits for the peer: for one that does not read. */
+void grpc_call_reset(struct grpc_call *call);
+
 /* For a handler that keeps the call: called once if the call ends by other hands (peer reset it,
  * connection lost, deadline passed, server drained or freed) before grpc_call_finish. A handler
  * that keeps a call needs it: there is no other way to learn that the call is gone. */

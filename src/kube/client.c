@@ -26,6 +26,7 @@ struct kube_request {
     bool has_data;       /* on_turn_end is due */
     uint64_t silence;    /* milliseconds; 0: any */
     uint64_t last_heard; /* as loop_now */
+    curl_off_t received; /* bytes that stats.bytes has */
     struct buf error_body;
     char error[CURL_ERROR_SIZE]; /* libcurl's */
     struct error unsent;         /* why it could not be sent */
@@ -51,12 +52,23 @@ struct kube_client {
     struct kube_client_stats stats;
 };
 
+/* libcurl hands out what it has unpacked; what has come over the wire it says when it is asked. */
+static void count_bytes(struct kube_request *request)
+{
+    curl_off_t received = 0;
+    request->client->curl->easy_getinfo(request->easy, CURLINFO_SIZE_DOWNLOAD_T, &received);
+    if (received > request->received)
+        request->client->stats.bytes += (uint64_t)(received - request->received);
+    request->received = received;
+}
+
 /* ---- the end of a request ---- */
 
 static void free_request(struct kube_request *request)
 {
     struct kube_client *client = request->client;
     if (request->easy != NULL) {
+        count_bytes(request);
         client->curl->multi_remove_handle(client->multi, request->easy);
         client->curl->easy_cleanup(request->easy);
     }
@@ -249,7 +261,7 @@ static size_t on_body(char *data, size_t size, size_t count, void *ctx)
     size_t len = size * count;
     long status = 0;
     request->last_heard = loop_now(client->loop);
-    client->stats.bytes += len;
+    count_bytes(request);
     if (request->is_cancelled)
         return 0;
     client->curl->easy_getinfo(request->easy, CURLINFO_RESPONSE_CODE, &status);

@@ -4,6 +4,12 @@
 
 #include "base/mem.h"
 
+/* With what it takes to keep it: most messages are short. */
+static size_t size_of(const struct chain_link *link)
+{
+    return sizeof(*link) + link->len;
+}
+
 static struct chain_link *make_link(struct chain *chain, struct str message, uint64_t tag)
 {
     struct chain_link *link = mem_zalloc(sizeof(*link) + message.len);
@@ -13,24 +19,26 @@ static struct chain_link *make_link(struct chain *chain, struct str message, uin
     link->len = message.len;
     if (message.len > 0)
         memcpy(link->bytes, message.ptr, message.len);
-    chain->bytes += message.len;
+    chain->appended += size_of(link);
+    link->end = chain->appended;
+    *chain->total += size_of(link);
     return link;
 }
 
-/* A link that goes lets go of the next one. */
+/* A link that goes lets go of the next one, which is the first then: nobody has it ahead any more. */
 static void unref(struct chain_link *link)
 {
     while (link != NULL && --link->refs == 0) {
         struct chain_link *next = link->next;
-        link->chain->bytes -= link->len;
+        *link->chain->total -= size_of(link);
         free(link);
         link = next;
     }
 }
 
-void chain_init(struct chain *chain)
+void chain_init(struct chain *chain, size_t *total)
 {
-    *chain = (struct chain){0};
+    *chain = (struct chain){.total = total};
     chain->tail = make_link(chain, str_make(NULL, 0), 0);
 }
 

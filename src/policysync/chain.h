@@ -22,16 +22,18 @@ struct chain_link {
     struct chain_link *next; /* NULL: the tail */
     uint32_t refs;
     uint64_t tag; /* the writer's */
+    uint64_t end; /* bytes that were appended to the chain up to here */
     size_t len;
     char bytes[];
 };
 
 struct chain {
     struct chain_link *tail;
-    size_t bytes; /* of all links that are held */
+    uint64_t appended; /* bytes, ever */
+    size_t *total;     /* bytes of all links of several chains that are held; the owner's */
 };
 
-void chain_init(struct chain *chain);
+void chain_init(struct chain *chain, size_t *total);
 /* No position may be held any more. */
 void chain_free(struct chain *chain);
 
@@ -43,6 +45,12 @@ struct chain_link *chain_hold(struct chain *chain);
 bool chain_advance(struct chain_link **position);
 /* Gives a position up; NULL is fine. */
 void chain_release(struct chain_link **position);
+
+/* Bytes that were appended behind a position. */
+static inline uint64_t chain_lag(const struct chain_link *position)
+{
+    return position->chain->appended - position->end;
+}
 
 static inline bool chain_is_at_end(const struct chain_link *position)
 {

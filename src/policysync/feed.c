@@ -7,7 +7,7 @@ struct feed *feed_new(const struct feed_source *source)
 {
     struct feed *feed = mem_zalloc(sizeof(*feed));
     feed->source = *source;
-    chain_init(&feed->label_changes);
+    chain_init(&feed->label_changes, &feed->change_bytes);
     return feed;
 }
 
@@ -263,6 +263,7 @@ static void on_message(void *ctx, const struct psync_message *message)
 static void on_batch_end(void *ctx)
 {
     struct feed *feed = ctx;
+    feed_labels_end_batch(feed);
     /* A reader may leave while others are told. */
     while (feed->woken.count > 0) {
         struct feed_reader *reader = feed->woken.items[feed->woken.count - 1];

@@ -31,22 +31,21 @@ static size_t place_of(const struct feed *feed, uint64_t serial)
     return low;
 }
 
-/* What waits has outgrown its bound. */
-static void give_up_lagging(struct feed *feed)
+/* Gives up the readers that lagged too far before this batch, which nobody had the time to read yet. */
+void feed_labels_end_batch(struct feed *feed)
 {
     for (uint32_t i = 0; i < feed->readers.count; i++) {
         struct feed_reader *reader = feed->readers.items[i];
-        if (!chain_is_at_end(reader->position))
+        if (reader->position != NULL && feed->label_batch > reader->position->end + FEED_LAG)
             feed_reader_give_up(reader);
     }
+    feed->label_batch = feed->label_changes.appended;
 }
 
 static void tell_readers(struct feed *feed, struct str message, uint64_t serial)
 {
     if (feed->readers.count == 0)
         return;
-    if (feed->label_changes.bytes > FEED_LAG)
-        give_up_lagging(feed);
     chain_append(&feed->label_changes, message, serial);
     for (uint32_t i = 0; i < feed->readers.count; i++)
         feed_reader_wake(feed->readers.items[i]);

@@ -114,10 +114,11 @@ struct feed_reader {
     struct list counted; /* struct feed_item: those that are needed for the endpoint */
     struct map entries;  /* the bytes of a thing's address -> struct feed_entry */
     struct feed_queue sets, policies, profiles, gone_items, gone_sets;
-    uint64_t cursor;             /* accounts and namespaces up to this serial were told */
-    struct chain_link *position; /* the last change to one of those that was told */
-    struct buf bytes;            /* of a message that is made on the way */
-    struct blob *held;           /* the message that was handed out */
+    uint64_t cursor; /* accounts and namespaces up to this serial were told */
+    struct chain_link
+        *position;     /* the last change to one of those that was told; NULL: it was given up */
+    struct buf bytes;  /* of a message that is made on the way */
+    struct blob *held; /* the message that was handed out */
 };
 
 struct feed {
@@ -131,6 +132,8 @@ struct feed {
     size_t label_count, label_capacity, label_holes;
     uint64_t last_serial;
     struct chain label_changes;
+    uint64_t label_batch;  /* label_changes.appended at the end of the last batch */
+    size_t change_bytes;   /* of all chains of changes */
     struct list readers;   /* struct feed_reader */
     struct list woken;     /* those that will be told at the end of the batch */
     struct list cached;    /* struct feed_set: those with a snapshot */
@@ -151,11 +154,14 @@ void feed_set_free(struct feed *feed, struct feed_set *set);
 struct feed_snapshot *feed_set_snapshot(struct feed *feed, struct feed_set *set);
 void feed_snapshot_unref(struct feed_snapshot *snapshot);
 void feed_set_drop_snapshot(struct feed *feed, struct feed_set *set);
+/* Gives up what a reader holds of a set that it is being told; it must be told the whole again. */
+void feed_set_let_go(struct feed_set_entry *entry);
 
 /* feed_labels.c: accounts and namespaces */
 
 void feed_labels_set(struct feed *feed, const struct psync_message *update);
 void feed_labels_remove(struct feed *feed, const struct psync_message *removal);
+void feed_labels_end_batch(struct feed *feed);
 /* The next message for a reader; false: it knows all. */
 bool feed_labels_read(struct feed_reader *reader, struct str *message);
 void feed_labels_free(struct feed *feed);
@@ -168,7 +174,7 @@ void feed_reader_item_changed(struct feed_item_entry *entry);
 void feed_reader_endpoint_changed(struct feed_reader *reader);
 /* Its owner is told at the end of the batch. */
 void feed_reader_wake(struct feed_reader *reader);
-/* Ends its stream. */
+/* Ends its stream, when it reads next: it may never do. So it holds nothing back any more from now on. */
 void feed_reader_give_up(struct feed_reader *reader);
 
 /* feed.c */

@@ -72,8 +72,7 @@ static struct feed_set_entry *use_set_entry(struct feed_reader *reader, struct f
 static void free_set_entry(struct feed_set_entry *entry)
 {
     list_remove_item(&entry->set->readers, entry);
-    chain_release(&entry->position);
-    feed_snapshot_unref(entry->snapshot);
+    feed_set_let_go(entry);
     feed_set_release(entry->entry.reader->feed, entry->set);
     free(entry);
 }
@@ -246,10 +245,27 @@ void feed_reader_endpoint_changed(struct feed_reader *reader)
     feed_reader_wake(reader);
 }
 
+/* One whose sidecar reads nothing must hear of it, too: what it has not read would be kept for it, and grow. */
 void feed_reader_give_up(struct feed_reader *reader)
 {
+    if (reader->is_behind)
+        return;
+    size_t position = 0;
+    struct map_entry *item;
+    while ((item = map_next(&reader->entries, &position)) != NULL) {
+        struct feed_entry *entry = item->value;
+        if (entry->kind == FEED_SET_ENTRY)
+            feed_set_let_go((struct feed_set_entry *)entry);
+    }
+    chain_release(&reader->position);
     reader->is_behind = true;
+    reader->is_ready = false;
     feed_reader_wake(reader);
+}
+
+bool feed_is_behind(const struct feed_reader *reader)
+{
+    return reader->is_behind;
 }
 
 /* ---- reading ---- */
@@ -274,13 +290,12 @@ static bool start_whole(struct feed_set_entry *entry)
     struct feed_reader *reader = entry->entry.reader;
     struct feed_snapshot *snapshot = feed_set_snapshot(reader->feed, entry->set);
     if (entry->version != 0 && reader->told_in_sync && snapshot->messages.count > 1)
-        reader->is_behind = true;
+        feed_reader_give_up(reader);
     if (reader->is_behind) { /* by this, or because all the snapshots had become too much */
         feed_snapshot_unref(snapshot);
         return false;
     }
-    chain_release(&entry->position);
-    feed_snapshot_unref(entry->snapshot);
+    feed_set_let_go(entry);
     entry->position = chain_hold(&entry->set->changes);
     entry->snapshot = snapshot;
     entry->told = 0;

@@ -17,14 +17,19 @@ enum {
     PENDING = 64 * 1024,
     /* When sockets that could not be made are tried again, in milliseconds. */
     RETRY_PAUSE = 2000,
-    /* After the last stream began, whole IP sets are kept for so long, in case that many sidecars join at once. */
+    /* After a stream began, whole IP sets are kept for so long, in case that many sidecars join at once. */
     TRIM_PAUSE = 5000,
+    /* Streams that may begin on a socket: so many, then some a second. Each costs a walk over all that its workload needs, and
+     * lines in the log. A sidecar tries once a second. */
+    JOIN_BURST = 32,
+    JOINS_A_SECOND = 4,
     METHODS = 2,
 };
 
-/* A sidecar has one connection with one call; it may open the next before the last has ended. */
+/* A sidecar has one connection with one call; it may open the next before the last has ended. What a connection may leave unread
+ * is bounded, too, so these bound what a socket can take. */
 static const struct grpc_server_limits socket_limits = {
-    .connections = 16, .calls = 16, .request_bytes = 64 * 1024};
+    .connections = 8, .calls = 8, .request_bytes = 64 * 1024};
 
 #define SOCKET_NAME "socket"
 
@@ -39,6 +44,9 @@ struct socket {
     struct grpc_server *grpc; /* NULL: it does not listen */
     struct grpc_method methods[METHODS];
     struct error problem; /* why it could not be made; said once */
+    uint64_t
+        joins_due; /* when what was used of JOIN_BURST is regained, in milliseconds of the loop */
+    bool is_hasty; /* streams are being refused; said once */
     struct arena arena;
 };
 
@@ -60,6 +68,13 @@ struct psync_server {
     uint64_t joins;
 };
 
+/* One that runs is not moved: what comes again and again must not put it off for ever. */
+static void arm_once(struct psync_server *server, struct loop_timer *timer, uint64_t delay)
+{
+    if (timer->due == 0)
+        loop_arm(server->loop, timer, delay);
+}
+
 /* ---- streams ---- */
 
 /* The call has ended, or is about to. */
@@ -77,6 +92,17 @@ static void end_stream(struct stream *stream, enum grpc_code code, struct str me
     drop_stream(stream);
 }
 
+/* The same, for one whose sidecar may not be reading: what waits for it is not kept. */
+static void cut_stream(struct stream *stream, enum grpc_code code, struct str message)
+{
+    if (grpc_call_pending(stream->call) == 0) {
+        end_stream(stream, code, message);
+        return;
+    }
+    grpc_call_reset(stream->call);
+    drop_stream(stream);
+}
+
 static void on_call_closed(void *ctx)
 {
     drop_stream(ctx);
@@ -87,7 +113,7 @@ static void pump(void *ctx)
 {
     struct stream *stream = ctx;
     struct str message;
-    while (grpc_call_pending(stream->call) < PENDING) {
+    while (grpc_call_pending(stream->call) < PENDING || feed_is_behind(stream->reader)) {
         switch (feed_read(stream->reader, &message)) {
         case FEED_MESSAGE:
             if (message.len > PSYNC_MESSAGE_LIMIT) {
@@ -106,11 +132,27 @@ static void pump(void *ctx)
         case FEED_BEHIND:
             log_event(LOG_WARNING, "Sidecar does not read fast enough; its stream is ended",
                       LOG_STR("workload", stream->socket->workload));
-            end_stream(stream, GRPC_RESOURCE_EXHAUSTED,
+            cut_stream(stream, GRPC_RESOURCE_EXHAUSTED,
                        STR("fell too far behind; call again to start anew"));
             return;
         }
     }
+}
+
+/* Whether one more stream may begin on a socket now. */
+static bool may_join(struct socket *socket)
+{
+    const uint64_t cost = 1000 / JOINS_A_SECOND, now = loop_now(socket->server->loop);
+    if (socket->joins_due < now)
+        socket->joins_due = now;
+    bool ok = socket->joins_due + cost <= now + JOIN_BURST * cost;
+    if (ok)
+        socket->joins_due += cost;
+    else if (!socket->is_hasty)
+        log_event(LOG_WARNING, "Sidecar begins streams too fast; some are refused",
+                  LOG_STR("workload", socket->workload));
+    socket->is_hasty = !ok;
+    return ok;
 }
 
 static void on_sync(void *ctx, struct grpc_call *call, struct str request)
@@ -119,8 +161,12 @@ static void on_sync(void *ctx, struct grpc_call *call, struct str request)
     struct psync_server *server = socket->server;
     struct stream *old = map_get(&server->streams, socket->workload);
     (void)request; /* SyncRequest has no fields */
+    if (!may_join(socket)) {
+        grpc_call_finish(call, GRPC_RESOURCE_EXHAUSTED, STR("too many streams in a short time"));
+        return;
+    }
     if (old != NULL)
-        end_stream(old, GRPC_UNAVAILABLE, STR("replaced by a newer stream of the same workload"));
+        cut_stream(old, GRPC_UNAVAILABLE, STR("replaced by a newer stream of the same workload"));
     struct stream *stream = mem_zalloc(sizeof(*stream));
     const struct psync_endpoint_id id = {STR("k8s"), socket->workload, STR("eth0")};
     const struct feed_events events = {pump, stream};
@@ -132,7 +178,7 @@ static void on_sync(void *ctx, struct grpc_call *call, struct str request)
     log_event(LOG_INFO, "Sidecar joined", LOG_STR("workload", socket->workload));
     grpc_call_on_closed(call, on_call_closed, stream);
     grpc_call_on_drained(call, pump, stream);
-    loop_arm(server->loop, &server->trim, TRIM_PAUSE);
+    arm_once(server, &server->trim, TRIM_PAUSE);
     pump(stream);
 }
 
@@ -213,7 +259,7 @@ static void start_listening(struct socket *socket)
     log_event(is_news ? LOG_ERROR : LOG_DEBUG,
               "Cannot serve a workload; trying again every two seconds",
               LOG_STR("workload", socket->workload), LOG_C("problem", err.text));
-    loop_arm(socket->server->loop, &socket->server->retry, RETRY_PAUSE);
+    arm_once(socket->server, &socket->server->retry, RETRY_PAUSE);
 }
 
 static void on_retry(void *ctx)
