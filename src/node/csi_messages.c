@@ -229,7 +229,7 @@ static bool check_credentials(const struct credentials *c, struct str path, stru
 enum grpc_code csi_check_publish(struct csi_publish *request, struct credentials *credentials,
                                  struct error *err)
 {
-    struct str uid;
+    struct str uid = {NULL, 0};
     *credentials = (struct credentials){
         .uid = request->context[CSI_POD_UID],
         .workload = request->context[CSI_POD_NAME],
@@ -249,7 +249,7 @@ enum grpc_code csi_check_publish(struct csi_publish *request, struct credentials
 
 enum grpc_code csi_check_unpublish(const struct csi_unpublish *request, struct error *err)
 {
-    struct str uid;
+    struct str uid = {NULL, 0};
     return check_place(request->volume_id, request->target_path, &uid, err) ? GRPC_OK
                                                                             : GRPC_INVALID_ARGUMENT;
 }

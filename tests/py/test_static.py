@@ -10,10 +10,12 @@ import subprocess
 import tempfile
 import threading
 
+import grpc
 import pytest
 
 import server
 from policy_sync_server import IN_SYNC, NodeAgent
+from protos import csi, csi_grpc
 from server import CLUSTER, policy, wait_for
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -35,20 +37,20 @@ class Image:
         (self.path / "run").mkdir()
         self.log = self.path / "log"
 
-    def _root(self):
+    def enter(self):
         os.chroot(self.path)
         os.chdir("/")
 
     def run(self, *args):
         return subprocess.run(args, check=False, capture_output=True, text=True, timeout=30,
-                              env={}, preexec_fn=self._root)
+                              env={}, preexec_fn=self.enter)
 
     @contextlib.contextmanager
     def serve(self, *options):
         with open(self.log, "ab") as log:
             process = subprocess.Popen(["/dikastes", "server", "--debug", "-l", "/run/d", *options],
                                        stdin=subprocess.DEVNULL, stderr=log, env={},
-                                       preexec_fn=self._root)
+                                       preexec_fn=self.enter)
         try:
             assert wait_for(lambda: self.health("liveness") == 0), self.log.read_text()
             yield
@@ -87,6 +89,21 @@ def test_uds(image):
     assert (BIN / "uds").stat().st_size < LIMIT
     assert '"status":"Success"' in image.run("/uds", "init").stdout
     assert '"status":"Failure"' in image.run("/uds", "mount", "/x", "{}").stdout
+
+
+def test_csi_driver(image):
+    shutil.copy(BIN / "csi-driver", image.path / "csi-driver")
+    assert (BIN / "csi-driver").stat().st_size < LIMIT
+    words = ["/csi-driver", "--endpoint", "/run/csi.sock", "--nodeid", "node-1"]
+    process = subprocess.Popen(words, stdin=subprocess.DEVNULL, env={}, preexec_fn=image.enter)
+    try:
+        assert wait_for((image.path / "run/csi.sock").exists)
+        with grpc.insecure_channel(f"unix:{image.path}/run/csi.sock") as channel:
+            answer = csi_grpc.NodeStub(channel).NodeGetInfo(csi.NodeGetInfoRequest(), timeout=10)
+        assert answer.node_id == "node-1"
+    finally:
+        process.terminate()
+        assert process.wait(timeout=10) == 0
 
 
 def test_directory(image):
