@@ -85,6 +85,18 @@ def test_end(driver, number):
     assert "msg=Stopping" in driver.text()
 
 
+def test_end_lets_calls_end(driver):
+    """One that has begun is answered; no more are taken."""
+    with http2_peer.Peer(driver.node.path(driver.socket)) as peer:
+        peer.send(http2_peer.headers(1, b"/csi.v1.Identity/Probe"))
+        assert driver.identity.Probe(csi.ProbeRequest()).ready.value
+        driver.process.send_signal(signal.SIGTERM)
+        assert wait_for(lambda: "msg=Stopping" in driver.text())
+        peer.send(http2_peer.whole_data(1, http2_peer.message(b"")))
+        assert peer.answer(1).grpc_status == 0
+        assert driver.process.wait(timeout=20) == 0
+
+
 def test_end_with_a_peer_that_stays(driver):
     """Who holds a half call gets some seconds, no more."""
     with http2_peer.Peer(driver.node.path(driver.socket)) as peer:

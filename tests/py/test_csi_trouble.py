@@ -9,7 +9,7 @@ import socket
 
 import pytest
 
-from csi_driver import Driver, Volume, bind, refused, status_of
+from csi_driver import Capability, Driver, Volume, bind, capability, refused, status_of
 from csi_driver import driver, node, volume  # noqa: F401 (fixtures)
 from server import wait_for
 from test_uds import CHANGES, fill
@@ -101,6 +101,29 @@ def test_leftovers_of_the_agent(node, volume):
     assert volume.unpublish()[0] == "OK"
     assert "level=warning" in volume.driver.text()
     assert os.listdir(volume.folder) == ["file"]
+
+
+# As on a node with SELinux: what statfs finds is SELinux' file system.
+SELINUX = ["-e", "trace=statfs", "-e", "inject=statfs:retval=0:poke_exit=@arg2=8cff7cf900000000"]
+
+
+def test_with_selinux(node):
+    """Container runtimes label what is in a volume, and could not in one that is read-only. Who wants it so gets it so."""
+    def is_writable():
+        inner = node.must("findmnt", "-n", "-o", "OPTIONS", f"{volume.dir}/nodeagent").split(",")
+        outer = node.must("findmnt", "-n", "-o", "OPTIONS", volume.dir).split(",")
+        assert {"nosuid", "nodev", "noexec"} <= set(inner) & set(outer) and inner[0] == outer[0]
+        return inner[0] == "rw"
+
+    with traced(node, "-selinux", *SELINUX) as driver:
+        volume = Volume(driver)
+        assert volume.publish() == ("OK", "") and is_writable()
+        volume.unpublished()
+        assert volume.publish(readonly=True) == ("OK", "") and not is_writable()
+        volume.unpublished()
+        reader = capability(Capability.AccessMode.SINGLE_NODE_READER_ONLY)
+        assert volume.publish(volume_capability=reader) == ("OK", "") and not is_writable()
+        volume.unpublished()
 
 
 # ---- killed at every step
