@@ -122,7 +122,7 @@ static uint64_t *get_or_make(struct member_table *table, const struct key *key)
 }
 
 /* Empties the place of an entry; those behind it that had to give way move up. */
-static void drop_entry(struct member_table *table, uint64_t *entry, unsigned key_len)
+static void drop_entry(struct member_table *table, const uint64_t *entry, unsigned key_len)
 {
     size_t mask = table->capacity - 1, stride = key_len + 1;
     size_t hole = (size_t)(entry - table->words) / stride;

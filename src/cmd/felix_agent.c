@@ -168,7 +168,7 @@ static bool open_datastore(struct felix_agent *agent, struct error *err)
     }
     CLEANUP_FREE char *node = mem_strndup(felix_config_get(agent->config, FELIX_HOSTNAME));
     const struct kubernetes_options options = {.config = &agent->cluster, .node = node};
-    if (!kube_config_load(&agent->cluster, NULL, err))
+    if (!kubernetes_find(&agent->cluster, NULL, err))
         return false;
     agent->kubernetes = kubernetes_open(agent->loop, &options, &sink, err);
     agent->status.kubernetes = agent->kubernetes;

@@ -81,8 +81,9 @@ static void print_endpoint(const char *name, const json_t *endpoint, FILE *out)
     fputs("  ", out);
     print_list(json_object_get(endpoint, "addresses"), out);
     fputc('\n', out);
-    json_array_foreach (json_object_get(endpoint, "tiers"), index, tier)
+    json_array_foreach (json_object_get(endpoint, "tiers"), index, tier) {
         print_tier(tier, out);
+    }
     if (index == 0)
         fputs("  no policy\n", out);
     fputs("  profiles ", out);
@@ -154,12 +155,14 @@ void felix_report_print(const json_t *report, FILE *out)
     const char *name;
     json_t *value;
     print_problems(report, out);
-    json_object_foreach (json_object_get(report, "endpoints"), name, value)
+    json_object_foreach (json_object_get(report, "endpoints"), name, value) {
         print_endpoint(name, value, out);
+    }
     print_contents(report, "policies", out);
     print_contents(report, "profiles", out);
-    json_object_foreach (json_object_get(report, "ipSets"), name, value)
+    json_object_foreach (json_object_get(report, "ipSets"), name, value) {
         print_set(name, value, out);
+    }
     size_t errors = felix_report_errors(report);
     size_t warnings = json_array_size(json_object_get(report, "problems")) - errors;
     fprintf(out, "%s%zu endpoints, %zu policies that select them; %zu errors, %zu warnings\n",

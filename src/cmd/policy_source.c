@@ -5,7 +5,6 @@
 #include "calc/calc.h"
 #include "datastore/directory.h"
 #include "grpc/target.h"
-#include "kube/curl.h"
 #include "model/name.h"
 #include "policysync/client.h"
 
@@ -110,14 +109,12 @@ static bool start_calculation(struct policy_source *source, struct loop *loop, s
 static bool find_cluster(struct policy_source *source, struct error *err)
 {
     const char *path = source->target + cluster_prefix.len;
-    if (!kube_config_load(&source->cluster, path[0] != '\0' ? path : NULL, err))
-        return false;
-    if (source->cluster.exec.command != NULL)
-        return error_set(err,
-                         "%s: a program (%s) is to give the credentials, but dikastes runs none; "
-                         "give it a token file or a client certificate",
-                         source->cluster.source, source->cluster.exec.command);
-    return kube_curl_load(err) != NULL;
+    return kubernetes_find(&source->cluster, path[0] != '\0' ? path : NULL, err) &&
+           (source->cluster.exec.command == NULL ||
+            error_set(err,
+                      "%s: a program (%s) is to give the credentials, but dikastes runs none; "
+                      "give it a token file or a client certificate",
+                      source->cluster.source, source->cluster.exec.command));
 }
 
 /* ---- a node agent ---- */

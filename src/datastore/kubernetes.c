@@ -7,6 +7,7 @@
 #include "datastore/kubernetes_kinds.h"
 #include "datastore/kubernetes_objects.h"
 #include "kube/client.h"
+#include "kube/curl.h"
 #include "kube/watch.h"
 
 enum {
@@ -284,6 +285,11 @@ static void start_discovery(struct kubernetes *k)
 }
 
 /* ---- the datastore ---- */
+
+bool kubernetes_find(struct kube_config *config, const char *path, struct error *err)
+{
+    return kube_config_load(config, path, err) && kube_curl_load(err) != NULL;
+}
 
 struct kubernetes *kubernetes_open(struct loop *loop, const struct kubernetes_options *options,
                                    const struct datastore_sink *sink, struct error *err)

@@ -18,9 +18,14 @@
 
 struct kubernetes;
 
+/* Finds out which cluster is meant (`path` as in kube/config.h), and loads what it takes to talk to it: for programs that cannot do
+ * so later. Freed with kube_config_free, on error too. False: no cluster can be had; so it is in every static build. */
+bool kubernetes_find(struct kube_config *config, const char *path, struct error *err);
+
 /* For whom it is read. */
 struct kubernetes_options {
-    const struct kube_config *config; /* borrowed; it must outlive the datastore */
+    const struct kube_config
+        *config; /* from kubernetes_find; borrowed, it must outlive the datastore */
     /* A node's agent: the Node of this name, FelixConfigurations and the ClusterInformation are told as well. NULL: a sidecar. */
     const char *node;
     /* A sidecar: of namespaced policies only those of this namespace (a valid name) are told, and no right to others is

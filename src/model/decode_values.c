@@ -77,6 +77,13 @@ static void check_annotation(struct decoder *d, const struct field *f,
                      quote(annotation->key).text);
 }
 
+/* `app: 5`, which is an error, but what is meant is plain: rules that name it shall still mean whoever bears it. */
+static bool is_bare(const struct field *f, struct str *text)
+{
+    *text = f->node->text;
+    return f->node->type == DOC_BOOL || f->node->type == DOC_INT || f->node->type == DOC_FLOAT;
+}
+
 typedef void pair_check(struct decoder *d, const struct field *f, const struct model_label *pair);
 
 static void read_pairs(struct decoder *d, const struct field *f, struct arena *arena, size_t room,
@@ -87,7 +94,8 @@ static void read_pairs(struct decoder *d, const struct field *f, struct arena *a
     for (size_t i = 0; i < count; i++) {
         struct field member = field_member(f, i);
         struct str value;
-        if (!field_require(d, &member) || !field_text(d, &member, &value))
+        if (!field_require(d, &member) ||
+            (!field_text(d, &member, &value) && !is_bare(&member, &value)))
             continue;
         struct model_label pair = {arena_copy(arena, member.name), arena_copy(arena, value)};
         check(d, &member, &pair);

@@ -21,7 +21,6 @@ static struct chain_link *make_link(struct chain *chain, struct str message, uin
         memcpy(link->bytes, message.ptr, message.len);
     chain->appended += size_of(link);
     link->end = chain->appended;
-    *chain->total += size_of(link);
     return link;
 }
 
@@ -30,7 +29,8 @@ static void unref(struct chain_link *link)
 {
     while (link != NULL && --link->refs == 0) {
         struct chain_link *next = link->next;
-        *link->chain->total -= size_of(link);
+        if (next != NULL)
+            *link->chain->total -= size_of(next);
         free(link);
         link = next;
     }
@@ -38,7 +38,8 @@ static void unref(struct chain_link *link)
 
 void chain_init(struct chain *chain, size_t *total)
 {
-    *chain = (struct chain){.total = total};
+    *chain = (struct chain){0};
+    chain->total = total;
     chain->tail = make_link(chain, str_make(NULL, 0), 0);
 }
 
@@ -54,6 +55,7 @@ void chain_append(struct chain *chain, struct str message, uint64_t tag)
     link->refs++; /* the chain's and that of the link before */
     before->next = link;
     chain->tail = link;
+    *chain->total += size_of(link);
     unref(before);
 }
 

@@ -30,7 +30,7 @@ struct chain_link {
 struct chain {
     struct chain_link *tail;
     uint64_t appended; /* bytes, ever */
-    size_t *total;     /* bytes of all links of several chains that are held; the owner's */
+    size_t *total; /* bytes that some position has ahead of it, in several chains; the owner's */
 };
 
 void chain_init(struct chain *chain, size_t *total);

@@ -218,16 +218,18 @@ void feed_reader_wake(struct feed_reader *reader)
 
 void feed_reader_set_changed(struct feed_set_entry *entry)
 {
+    struct feed_reader *reader = entry->entry.reader;
     place_set(entry);
-    feed_reader_wake(entry->entry.reader);
+    feed_reader_wake(reader);
 }
 
 void feed_reader_item_changed(struct feed_item_entry *entry)
 {
+    struct feed_reader *reader = entry->entry.reader;
     if (entry->entry.needs > 0)
         count_sets(entry, &entry->item->sets);
     place_item(entry);
-    feed_reader_wake(entry->entry.reader);
+    feed_reader_wake(reader);
 }
 
 void feed_reader_endpoint_changed(struct feed_reader *reader)

@@ -55,6 +55,7 @@ static void test_policy_scope(void **state)
          "((app == \"web\" || has(b)) && !has(pcns.x))"},
         {POLICY("p", ""), IN_BANK},
         {POLICY("p", "selector: all()"), "(all() && " IN_BANK ")"},
+        {POLICY("p", "serviceAccountSelector: all()"), "(all() && " IN_BANK ")"},
         {POLICY("p", "selector: app == 'web', serviceAccountSelector: role == 'a'"),
          "(app == \"web\" && pcsa.role == \"a\" && " IN_BANK ")"},
         {"---\n{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {name: p, "

@@ -62,7 +62,7 @@ static void test_metadata(void **state)
         {"apiVersion: v1\nkind: Namespace\nmetadata:\n  name: a\n  labels: {v: 1.10, on1: on, ok: "
          "yes1, "
          "'a b': x, s: '-'}\n",
-         "Namespace a BROKEN labels=a b:x,ok:yes1,s:-\n"
+         "Namespace a BROKEN labels=a b:x,ok:yes1,on1:on,s:-,v:1.10\n"
          "5: Namespace a: metadata.labels.v: expected a string, found the number `1.10` (quote it "
          "to make it "
          "a string)\n"

@@ -81,6 +81,57 @@ static void test_split_change(void **state)
     close_feed(&world);
 }
 
+/* As many members of 100 bytes. */
+static struct psync_strings long_members(struct arena *arena, size_t count)
+{
+    struct psync_strings list = {arena_array(arena, count, sizeof(struct str)), 0};
+    for (size_t i = 0; i < count; i++)
+        list.items[list.count++] = arena_printf(arena, "%0100zu", i);
+    return list;
+}
+
+/* So many messages come; of two in a row the first is large. */
+static void check_sizes(struct sidecar *sidecar, int count)
+{
+    enum { LIMIT = 4 * 1024 * 1024 };
+    struct str bytes;
+    for (int i = 0; i < count; i++) {
+        assert_int_equal(feed_read(sidecar->reader, &bytes), FEED_MESSAGE);
+        assert_in_range(bytes.len, i % 2 == 0 ? LIMIT / 2 : 1, LIMIT);
+    }
+}
+
+/* Long members are fewer to a message, which stays under gRPC's 4 MiB. */
+static void test_split_by_bytes(void **state)
+{
+    (void)state;
+    enum { MANY = 50000 };
+    struct feed_world world;
+    struct sidecar web;
+    CLEANUP_ARENA struct arena arena = {0};
+    struct psync_strings members = long_members(&arena, MANY), none = {NULL, 0};
+    open_with_set(&world, 0);
+    join(&world, &web, "k/web");
+    check_reads("join", &web, "set s\n" REST);
+    tell_delta(&world, "s", &members, &none, &members);
+    end_batch(&world);
+    check_sizes(&web, 2);
+    struct psync_strings half = {members.items, MANY / 2};
+    struct psync_strings other = {members.items + MANY / 2, MANY / 2};
+    tell_delta(&world, "s", &half, &other, &half); /* each would fit, but not both */
+    end_batch(&world);
+    check_sizes(&web, 2);
+    check_reads("all", &web, "");
+    feed_leave(web.reader);
+    set_source(&world, "s", PSYNC_SET_NET, &members);
+    feed_trim(world.feed);
+    join(&world, &web, "k/web");
+    check_sizes(&web, 2);
+    check_reads("rest", &web, REST);
+    feed_leave(web.reader);
+    close_feed(&world);
+}
+
 /* Changes of a set that is being told wait until it was. */
 static void test_change_while_told(void **state)
 {
@@ -201,6 +252,45 @@ static void test_behind_with_small_set(void **state)
     close_feed(&world);
 }
 
+/* What waits for all things together is bounded as well, though for each it is little. */
+static void test_behind_with_many_sets(void **state)
+{
+    (void)state;
+    enum { SETS = 20, MANY = 9000 };
+    struct feed_world world;
+    struct sidecar web;
+    CLEANUP_ARENA struct arena arena = {0};
+    CLEANUP_BUF struct buf all = {0}, out = {0};
+    struct psync_strings members = long_members(&arena, MANY), none = {NULL, 0};
+    char names[SETS][8];
+    open_feed(&world);
+    for (size_t i = 0; i < SETS; i++) {
+        snprintf(names[i], sizeof(names[i]), "s%zu", i);
+        tell_members(&world, names[i], "a");
+        buf_printf(&all, "%s ", names[i]);
+    }
+    buf_append_byte(&all, '\0');
+    tell_policy(&world, "p", "allow", all.data);
+    tell_endpoint(&world, "k/web", "p", "");
+    tell_in_sync(&world);
+    join(&world, &web, "k/web");
+    read_into(&out, &web, 1000);
+    for (int round = 0; round < 2; round++) {
+        for (size_t i = 0; i < SETS; i++) {
+            tell_delta(&world, names[i], round == 0 ? &members : &none,
+                       round == 0 ? &none : &members, round == 0 ? &members : &none);
+            end_batch(&world);
+            assert_in_range(world.feed->change_bytes, 0, FEED_LAG_OF_ALL + 3 * FEED_LAG);
+        }
+    }
+    out.len = 0;
+    read_into(&out, &web, 1000);
+    assert_true(str_starts_with(buf_str(&out), STR("set s0\n"))); /* whole */
+    assert_false(str_ends_with(buf_str(&out), STR("behind")));
+    feed_leave(web.reader);
+    close_feed(&world);
+}
+
 /* A large one would be half a set for a moment: the stream begins anew. */
 static void test_behind_with_large_set(void **state)
 {
@@ -267,7 +357,7 @@ static void tell_many_labels(struct feed_world *world, size_t bytes)
     end_batch(world);
 }
 
-/* One that does not read is given up, costs nothing from then on, and takes nobody along. */
+/* One that does not read is given up, is told so though it did not ask, costs nothing from then on, and takes nobody along. */
 static void test_behind_with_labels(void **state)
 {
     (void)state;
@@ -280,8 +370,10 @@ static void test_behind_with_labels(void **state)
     check_reads("stalled", &stalled, "in sync");
     check_reads("sound", &sound, "in sync");
     tell_namespace(&world, "k", "1");
+    tell_namespace(&world, "l", "1");
     end_batch(&world);
-    check_reads("stalled", &stalled, "namespace k 1");
+    check_reads_at_most("stalled", &stalled, 1, "namespace k 1");
+    assert_int_equal(stalled.ready, 1);
     for (int round = 0; round < 20; round++) {
         CLEANUP_BUF struct buf out = {0};
         tell_many_labels(&world, FEED_LAG / 4);
@@ -289,6 +381,9 @@ static void test_behind_with_labels(void **state)
         assert_false(str_ends_with(buf_str(&out), STR("behind")));
         assert_in_range(world.feed->change_bytes, 0, 2 * FEED_LAG);
     }
+    assert_int_equal(stalled.ready, 2);
+    assert_true(feed_is_behind(stalled.reader));
+    assert_false(feed_is_behind(sound.reader));
     check_reads("stalled", &stalled, "behind");
     tell_many_labels(&world, 2 * FEED_LAG);
     CLEANUP_BUF struct buf out = {0};
@@ -385,10 +480,12 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_split),
         cmocka_unit_test(test_split_change),
+        cmocka_unit_test(test_split_by_bytes),
         cmocka_unit_test(test_change_while_told),
         cmocka_unit_test(test_replaced),
         cmocka_unit_test(test_trim),
         cmocka_unit_test(test_behind_with_small_set),
+        cmocka_unit_test(test_behind_with_many_sets),
         cmocka_unit_test(test_behind_with_large_set),
         cmocka_unit_test(test_not_behind),
         cmocka_unit_test(test_behind_with_labels),

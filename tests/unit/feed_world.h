@@ -21,7 +21,7 @@ struct feed_source_set {
 struct feed_world {
     struct feed *feed;
     struct psync_sink sink;
-    struct feed_source_set sets[4];
+    struct feed_source_set sets[24];
     size_t set_count;
     unsigned asked; /* how often sets were asked for */
 };

@@ -157,6 +157,11 @@ static void test_written_in_place(void **state)
     fputs(GOOD + sizeof("{\"UID\":") - 1, file);
     fclose(file);
     check_told("whole", &world, "+a(bank/web) ");
+    /* Of a file that has another name already nobody closes anything. */
+    write_text("whole.json", GOOD);
+    assert_int_equal(link("whole.json", "creds/b.json"), 0);
+    check_told("linked", &world, "+b(bank/web) ");
+    assert_int_equal(unlink("whole.json"), 0);
     close_world(&world);
 }
 
