@@ -34,10 +34,9 @@ struct str volume_name_of(const struct mountinfo_entry *entry);
 
 /* What the mounts of the node say about a volume. See mountinfo.h for how far that can be relied on. */
 struct volume_sight {
-    bool is_here;      /* it is at TARGET */
-    bool is_elsewhere; /* it is at another TARGET */
-    struct str
-        instead; /* the name of another volume that is at TARGET, in the arena; empty: none is */
+    bool is_here;       /* it is at TARGET */
+    bool is_elsewhere;  /* it is at another TARGET */
+    struct str instead; /* another volume that is at TARGET, in the arena; empty: none is */
 };
 bool volume_find(struct arena *arena, struct str target, struct str name,
                  struct volume_sight *sight, struct error *err);

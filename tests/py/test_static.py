@@ -14,6 +14,8 @@ import grpc
 import pytest
 
 import server
+from csi_driver import Driver, Volume
+from node import Node
 from policy_sync_server import IN_SYNC, NodeAgent
 from protos import csi, csi_grpc
 from server import CLUSTER, policy, wait_for
@@ -104,6 +106,42 @@ def test_csi_driver(image):
     finally:
         process.terminate()
         assert process.wait(timeout=10) == 0
+
+
+# Makes what deploy/kubernetes/csi-driver.yaml gives the container; "$0" is the program, "$1" one that is not needed here.
+CONTAINER = """
+root=/run/k/root; mkdir -p $root /run/k/plugin; mount -t tmpfs -o mode=0755 tmpfs $root
+cp "$0" /run/k/config $root; mkdir -p $root/proc; mount -t proc proc $root/proc; mkdir -p $root/run/k
+mv $root/config $root/run/k
+for folder in kubelet/pods agent plugin; do mkdir -p $root/run/k/$folder; done
+mount --rbind /run/k/kubelet/pods $root/run/k/kubelet/pods
+mount --bind --make-private /run/k/agent $root/run/k/agent
+mount --bind --make-private /run/k/plugin $root/run/k/plugin
+mount -o remount,ro $root
+shift; exec chroot $root /csi-driver "$@"
+"""
+
+
+def test_csi_driver_in_its_container():
+    """Nothing is there but the program and the node's three folders, and it cannot write elsewhere."""
+    node = Node()
+    try:
+        node.path("kubelet/pods/own").mkdir()
+        driver = Driver(node, inside=["unshare", "-m", "--propagation", "unchanged", "sh", "-e", "-c", CONTAINER,
+                                      BIN / "csi-driver"])
+        driver.socket = "/run/k/plugin/csi.sock"
+        volume = Volume(driver)
+        for _ in range(2):
+            with driver:
+                volume.published()
+                driver.stop()
+        with driver:
+            volume.unpublished()
+            volume.published()
+            volume.unpublished()
+            driver.stop()
+    finally:
+        node.close()
 
 
 def test_directory(image):
