@@ -36,7 +36,7 @@ enum {
     FEED_MEMBER_BYTES = 4 * 1024 * 1024 - 64 * 1024,
     /* Bytes of changes to one thing that wait for a reader, but for those of the last batch. */
     FEED_LAG = 1024 * 1024,
-    /* Of all things and readers together; then whoever lags at all behind what changes is cut off from it. */
+    /* Of all things and readers together; then whoever lags at all behind a set is to be told the whole of it. */
     FEED_LAG_OF_ALL = 16 * 1024 * 1024,
 };
 

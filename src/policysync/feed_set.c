@@ -212,6 +212,15 @@ static void cut_off_lagging(struct feed_set *set, uint64_t most)
     }
 }
 
+/* What waits has outgrown its bound: nobody who lags is waited for any more. */
+static void cut_off_everybody(struct feed *feed)
+{
+    size_t position = 0;
+    struct map_entry *entry;
+    while ((entry = map_next(&feed->sets, &position)) != NULL)
+        cut_off_lagging(entry->value, 0);
+}
+
 void feed_set_delta(struct feed *feed, const struct psync_ipset_delta *delta)
 {
     struct feed_set *set = feed_set_use(feed, delta->id);
@@ -219,7 +228,9 @@ void feed_set_delta(struct feed *feed, const struct psync_ipset_delta *delta)
     if (set->readers.count == 0)
         return;
     /* Before the new change, which may be large, and which nobody had the time to read. */
-    cut_off_lagging(set, feed->change_bytes > FEED_LAG_OF_ALL ? 0 : FEED_LAG);
+    cut_off_lagging(set, FEED_LAG);
+    if (feed->change_bytes > FEED_LAG_OF_ALL)
+        cut_off_everybody(feed);
     append_change(set, delta);
     tell_readers(set);
 }
