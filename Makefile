@@ -77,7 +77,7 @@ e2e: build
 kubernetes-parts: deps
 	@$(PYTHON) scripts/kubernetes-parts.py
 
-kubernetes: kubernetes-parts
+kubernetes: build kubernetes-parts
 	$(PYTHON) -m pytest -q tests/kubernetes
 
 # The definitions of Calico's resources, from their tables.
@@ -87,7 +87,7 @@ crds: deps
 # The linker warns of getaddrinfo; dikastes(8), STATIC BUILD, says what that means.
 static: deps $(STATIC)/build.ninja
 	@ninja -C $(STATIC) --quiet
-	@stat -c '%n: %s bytes' $(STATIC)/bin/dikastes $(STATIC)/bin/uds
+	@stat -c '%n: %s bytes' $(STATIC)/bin/dikastes $(STATIC)/bin/uds $(STATIC)/bin/csi-driver
 
 lint: deps $(BUILD)/build.ninja
 	scripts/lint.sh $(BUILD)

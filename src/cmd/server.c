@@ -241,7 +241,7 @@ static bool run_server(struct server *s, const struct server_options *o, struct 
     /* Listening comes first: a path that cannot be had is the likelier mistake, and Envoy may connect at once. Until the policy
      * is read, its calls wait in the socket's queue. */
     struct listen_socket listener;
-    if (!listen_unix(o->listen, &listener, err))
+    if (!listen_unix(o->listen, 0777, &listener, err)) /* Envoy runs as another user */
         return false;
     bool ok = start(s, o, listener.fd, err);
     close(listener.fd); /* workers have their own */

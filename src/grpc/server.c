@@ -153,6 +153,11 @@ static const struct grpc_server_limits default_limits = {
     .request_bytes = 16 * 1024 * 1024 /* four of the longest messages */
 };
 
+void grpc_server_allow_path_authority(struct grpc_server *server)
+{
+    nghttp2_option_set_no_http_messaging(server->option, 1);
+}
+
 void grpc_server_set_limits(struct grpc_server *server, const struct grpc_server_limits *limits)
 {
     server->limits = *limits;

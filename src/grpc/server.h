@@ -25,7 +25,8 @@
  *                             unfinished requests, or 32 MiB of answers that wait
  *     DEADLINE_EXCEEDED       the deadline passed while the request was not complete or the handler
  *                             kept the call
- *     reset (PROTOCOL_ERROR)  malformed HTTP, such as a :path that does not begin with "/"
+ *     reset (PROTOCOL_ERROR)  malformed HTTP, such as a :path that does not begin with "/"; but see
+ *                             grpc_server_allow_path_authority
  *
  * Limits, all of them per peer but the first: 1,024 connections; 16,384 calls at once (see
  * grpc_server_set_limits for other numbers); a peer that leaves 4 MiB of answers unread is not read from until it reads; one that resets streams
@@ -71,6 +72,12 @@ struct grpc_server_limits {
     size_t request_bytes; /* of unfinished requests, on one connection */
 };
 void grpc_server_set_limits(struct grpc_server *server, const struct grpc_server_limits *limits);
+
+/* For listeners on unix sockets that Go's programs call. Older versions of its gRPC (in kubelets, in upstream's dikastes) send the
+ * socket's path as :authority, which is malformed (RFC 3986, 3.2), and for which nghttp2 resets the stream. For connections that
+ * are opened from now on, a request's head is not checked beyond what is looked at here: :method, :path and content-type must
+ * still be what they have to be. */
+void grpc_server_allow_path_authority(struct grpc_server *server);
 
 /* Stops accepting, tells all peers (GOAWAY), lets calls in flight end; then calls `done` (may be
  * NULL), from the loop, not from within this function. `done` may free the server. Calls that a

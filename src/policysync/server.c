@@ -229,9 +229,11 @@ static bool start_grpc(struct socket *socket, struct error *err)
     socket->methods[1] = (struct grpc_method){STR("/felix.PolicySync/Report"), on_report, socket};
     socket->grpc =
         grpc_server_new(server->loop, socket->listener.fd, socket->methods, METHODS, err);
-    if (socket->grpc != NULL)
-        grpc_server_set_limits(socket->grpc, &socket_limits);
-    return socket->grpc != NULL;
+    if (socket->grpc == NULL)
+        return false;
+    grpc_server_set_limits(socket->grpc, &socket_limits);
+    grpc_server_allow_path_authority(socket->grpc);
+    return true;
 }
 
 static bool try_listening(struct socket *socket, struct error *err)
@@ -242,7 +244,7 @@ static bool try_listening(struct socket *socket, struct error *err)
         return false;
     buf_printf(&path, "/%s", SOCKET_NAME);
     buf_append_byte(&path, '\0');
-    if (!listen_unix_at(socket->folder_fd, SOCKET_NAME, path.data, &socket->listener, err))
+    if (!listen_unix_at(socket->folder_fd, SOCKET_NAME, path.data, 0777, &socket->listener, err))
         error_prefix(err, "cannot listen on %s", quote(str_from_c(path.data)).text);
     else if (start_grpc(socket, err))
         return true;

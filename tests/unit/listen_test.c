@@ -34,7 +34,7 @@ static bool can_connect(const char *path)
 static void listen_well(const char *path, struct listen_socket *made)
 {
     struct error err;
-    if (!listen_unix(path, made, &err))
+    if (!listen_unix(path, 0777, made, &err))
         fail_msg("%s", err.text);
     assert_in_range(made->fd, 0, INT32_MAX);
 }
@@ -43,7 +43,7 @@ static void check_refused(const char *path, const char *expected)
 {
     struct error err = {"not set"};
     struct listen_socket made = {.fd = 7};
-    CHECK(path, !listen_unix(path, &made, &err));
+    CHECK(path, !listen_unix(path, 0777, &made, &err));
     if (strstr(err.text, expected) == NULL ||
         strstr(err.text, quote(str_from_c(path)).text) == NULL)
         fail_msg("%s (expected %s)", err.text, expected);
@@ -69,6 +69,25 @@ static void test_listen(void **state)
     listen_remove("socket", &made);
     assert_int_equal(mode_of("socket"), 0);
     listen_remove("socket", &made);
+}
+
+/* The mode is what was asked for, whatever the umask. */
+static void test_mode(void **state)
+{
+    (void)state;
+    static const mode_t umasks[] = {0, 027, 0777}, modes[] = {0700, 0770, 0777};
+    for (size_t i = 0; i < COUNT(umasks); i++) {
+        mode_t before = umask(umasks[i]);
+        for (size_t j = 0; j < COUNT(modes); j++) {
+            struct listen_socket made;
+            struct error err;
+            assert_true(listen_unix("socket", modes[j], &made, &err));
+            assert_int_equal(mode_of("socket"), S_IFSOCK | modes[j]);
+            close(made.fd);
+            listen_remove("socket", &made);
+        }
+        assert_int_equal(umask(before), umasks[i]);
+    }
 }
 
 /* What a killed process left is replaced; one that lives loses its path, and does not remove its successor. */
@@ -180,7 +199,7 @@ static void test_deep(void **state)
     CLEANUP_CLOSE int fd = open_path(path.data);
     size_t folder_len = path.len;
     buf_append(&path, "/socket", sizeof("/socket"));
-    if (!listen_unix_at(fd, "socket", path.data, &made, &err))
+    if (!listen_unix_at(fd, "socket", path.data, 0777, &made, &err))
         fail_msg("%s", err.text);
     assert_int_equal(mode_of(path.data), S_IFSOCK | 0777);
     char way[64];
@@ -197,7 +216,7 @@ static void test_deep(void **state)
     char name[120];
     memset(name, 'n', sizeof(name) - 1);
     name[sizeof(name) - 1] = '\0';
-    assert_false(listen_unix_at(fd, name, path.data, &made, &err));
+    assert_false(listen_unix_at(fd, name, path.data, 0777, &made, &err));
     assert_non_null(strstr(err.text, "too long"));
     assert_int_equal(made.fd, -1);
     for (path.data[folder_len] = '\0'; strcmp(path.data, folder) != 0;
@@ -215,7 +234,7 @@ static void test_folder_replaced(void **state)
     CLEANUP_CLOSE int fd = open_path("volume");
     assert_int_equal(rename("volume", "away"), 0);
     assert_int_equal(mkdir("volume", 0700), 0);
-    assert_false(listen_unix_at(fd, "socket", "volume/socket", &made, &err));
+    assert_false(listen_unix_at(fd, "socket", "volume/socket", 0777, &made, &err));
     assert_int_equal(made.fd, -1);
     assert_int_equal(mode_of("away/socket"), 0);
     remove("volume/socket");
@@ -238,10 +257,10 @@ static int remove_folder(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_listen),          cmocka_unit_test(test_old_socket),
-        cmocka_unit_test(test_occupied),        cmocka_unit_test(test_bad_paths),
-        cmocka_unit_test(test_longest_path),    cmocka_unit_test(test_deep),
-        cmocka_unit_test(test_folder_replaced),
+        cmocka_unit_test(test_listen),     cmocka_unit_test(test_mode),
+        cmocka_unit_test(test_old_socket), cmocka_unit_test(test_occupied),
+        cmocka_unit_test(test_bad_paths),  cmocka_unit_test(test_longest_path),
+        cmocka_unit_test(test_deep),       cmocka_unit_test(test_folder_replaced),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }
