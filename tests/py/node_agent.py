@@ -77,7 +77,8 @@ class Agent:
         program.chmod(0o755)
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
-                [str(program), "--directory", str(self.resources), "--node", NODE, "--policy-sync-prefix", str(self.prefix)],
+                [str(program), "--directory", str(self.resources), "--node", NODE,
+                 "--policy-sync-prefix", str(self.prefix)],
                 stdin=subprocess.DEVNULL, stderr=log, user=user, group="nogroup", extra_groups=[])
         self.expect_log("Serving the Policy Sync API")
         return self

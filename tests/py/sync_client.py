@@ -1,4 +1,4 @@
-"""A foreign client of the Policy Sync API: grpcio, which shares nothing with our gRPC, and fold.py, which minds every message.
+"""A foreign client of the Policy Sync API: grpcio, which shares nothing with our gRPC; fold.py minds every message.
 
 It reads in a thread of its own, as fast as `pause` lets it.
 """

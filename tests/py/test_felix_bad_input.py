@@ -1,4 +1,4 @@
-"""What is wrong in felix' directory: the log names it, the sidecar concerned refuses by it, and nothing else is disturbed.
+"""What is wrong in felix' directory: the log names it, the sidecar concerned refuses, and nothing else is disturbed.
 
 The verdicts are our evaluator's on what the two sidecars were told.
 """
@@ -163,7 +163,8 @@ def test_random_worlds_with_broken_resources(rng):
 BAD_FILES = {
     "not YAML": (b"a: [", "Bad resource"), "binary": (bytes(range(256)) * 10, "Bad resource"),
     "NULs": (bytes(1000), "Bad resource"), "not UTF-8": (b"kind: \xff\xfe", "Bad resource"),
-    "a text": (b"hello", "Bad resource"), "a list": (b"[1, 2]", "Bad resource"), "deep": (b"[" * 100_000, "Bad resource"),
+    "a text": (b"hello", "Bad resource"), "a list": (b"[1, 2]", "Bad resource"),
+    "deep": (b"[" * 100_000, "Bad resource"),
     "no kind": (b"apiVersion: v1\nmetadata: {name: x}", "Bad resource"),
     "unknown kind": (b"apiVersion: v1\nkind: Pot\nmetadata: {name: x}", "Bad resource"),
     "no name": (b"apiVersion: v1\nkind: Pod", "Bad resource"),

@@ -1,4 +1,4 @@
-"""The folder of credentials as it may be found: files that are wrong in every way, full disks, and the folder itself that goes.
+"""The folder of credentials as it may be found: files wrong in every way, full disks, and the folder itself gone.
 
 A bad file is logged and serves nobody; whoever is served already is not disturbed.
 """
@@ -11,7 +11,7 @@ import socket
 import pytest
 
 from node import Node
-from node_agent import NODE, SECONDS, agent, credentials_of
+from node_agent import SECONDS, agent, credentials_of
 from server import wait_for
 from sync_client import Client
 
@@ -45,7 +45,8 @@ def changed(**changes):
 
 # What is in the file, and what the log says of it.
 BAD_CONTENTS = {
-    "nothing": (b"", "nothing"), "blanks": (b" \n\t", ""), "cut": (json.dumps(GOOD)[:-5], "JSON"), "not JSON": ("{", "JSON"),
+    "nothing": (b"", "nothing"), "blanks": (b" \n\t", ""), "cut": (json.dumps(GOOD)[:-5], "JSON"),
+    "not JSON": ("{", "JSON"),
     "YAML": ("UID: u\nWorkload: web-0\nNamespace: bank\nServiceAccount: web\n", "JSON"),
     "a comment": (json.dumps(GOOD) + "// x", "JSON"), "two objects": (json.dumps(GOOD) * 2, "JSON"),
     "a list": ([GOOD], "object"), "a text": ('"x"', "object"), "a number": ("7", "object"), "null": ("null", ""),

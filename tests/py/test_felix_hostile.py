@@ -7,7 +7,6 @@ holds no more than before.
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,7 +15,6 @@ import grpc
 import pytest
 
 import http2_peer as h2
-import node_agent
 from calculation.resources import merged
 from http2_peer import GREETING, PREFACE, Peer, frame, settings
 from node_agent import SECONDS, agent
@@ -68,7 +66,7 @@ class Scene:
         return self.node.memory() - self.memory
 
     def assert_unharmed(self, more=0):
-        """The good one is served, a new one of the bad pod, too; no descriptor nor (but for `more` KiB) memory is kept."""
+        """The good one is served, and a new one of the bad pod; but for `more` KiB nothing is kept."""
         self.change()
         self.good.expect_state(told(self.world, GOOD))
         assert self.good.code is None
@@ -163,8 +161,9 @@ def test_slow_sidecars(scene, pause):
     with Client(scene.bad, pause=lambda: time.sleep(pause)) as slow:
         slow.expect_in_sync()
         for value in range(20):
-            scene.change({**_namespaces(10, value), f"NetworkPolicy bank/p{value % 3}": {"order": value},
-                          **_shared_set(2, 500, value % 2), "Pod bank/x-0": {"labels": {"app": "x"}, "ip": f"10.9.0.{value}"}})
+            scene.change({**_namespaces(10, value), **_shared_set(2, 500, value % 2),
+                          f"NetworkPolicy bank/p{value % 3}": {"order": value},
+                          "Pod bank/x-0": {"labels": {"app": "x"}, "ip": f"10.9.0.{value}"}})
         slow.expect_state(told(scene.world, BAD))
     scene.assert_unharmed()
 

@@ -145,7 +145,8 @@ def test_ports(node):
         node.expect_log("Cannot open an HTTP port", str(ports[2]), level="error")
         assert http(ports[0], "/liveness") is None and http(ports[1], "/metrics") is None
     expect_http(ports[2], "/liveness", 200)
-    node.put("default.yaml", settings(healthEnabled=False, prometheusMetricsEnabled=True, prometheusMetricsPort=ports[3]))
+    node.put("default.yaml", settings(healthEnabled=False, prometheusMetricsEnabled=True,
+                                      prometheusMetricsPort=ports[3]))
     expect_http(ports[2], "/liveness", None)
     node.remove("default.yaml")
     expect_http(ports[3], "/metrics", None)

@@ -7,7 +7,6 @@ if it is that of a state which was in force, or on its way, at some moment of th
 import contextlib
 import itertools
 import signal
-import threading
 import time
 
 import pytest
@@ -16,7 +15,7 @@ import flips
 import scenario
 from flips import X, Y
 from node_agent import SECONDS, agent
-from policy_sync_server import CHECK, Answer, Sidecar, answer_of
+from policy_sync_server import CHECK, Answer, Sidecar
 from server import wait_for
 
 WEB = "bank/web-0"

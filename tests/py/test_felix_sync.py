@@ -1,7 +1,7 @@
 """felix as a foreign sidecar meets it: the Policy Sync API of page 4, over grpcio.
 
-See node_agent.py (felix, its directory and its volumes) and sync_client.py, which minds at every message that nothing is
-amiss; what a client must know is worked out by the plain model.
+See node_agent.py (felix, its directory and its volumes) and sync_client.py, which minds at every message that nothing
+is amiss; what a client must know is worked out by the plain model.
 """
 
 import collections
@@ -20,7 +20,11 @@ from protos import felix
 from server import wait_for
 from sync_client import LARGEST, REPORT, Client, open_channel, state_of, told
 
-ALLOW_CUSTOMER = {"selector": "app == 'web'", "ingress": [{"action": "Allow", "source": {"selector": "app == 'customer'"}}]}
+def _allow_from(selector):
+    return {"selector": "app == 'web'", "ingress": [{"action": "Allow", "source": {"selector": selector}}]}
+
+
+ALLOW_CUSTOMER = _allow_from("app == 'customer'")
 WORLD = {
     "Namespace bank": {"labels": {"env": "prod"}},
     "Namespace shop": {},
@@ -31,7 +35,8 @@ WORLD = {
     "Pod shop/far-0": {"labels": {"app": "customer"}, "ip": "10.0.1.1", "spec": {"nodeName": "node-2"}},
     "NetworkPolicy bank/web": ALLOW_CUSTOMER,
     "NetworkPolicy bank/elsewhere": {"selector": "app == 'nobody'", "ingress": [{"action": "Allow"}]},
-    "GlobalNetworkPolicy all": {"order": 10, "ingress": [{"action": "Log"}], "egress": [{"action": "Allow", "destination": {"nets": ["10.0.0.0/8"]}}]},
+    "GlobalNetworkPolicy all": {"order": 10, "ingress": [{"action": "Log"}],
+                                "egress": [{"action": "Allow", "destination": {"nets": ["10.0.0.0/8"]}}]},
 }
 WEB, CUSTOMER = "bank/web-0", "bank/customer-0"
 LABELS = ["namespace_update", "service_account_update"]
@@ -88,17 +93,19 @@ def test_endpoint_of_another_node(node):
 
 # Each change, and what comes of it, in this order.
 CHANGES = {
-    "a policy comes": ({"NetworkPolicy bank/new": ALLOW_CUSTOMER}, ["active_policy_update", "workload_endpoint_update"]),
+    "a policy comes": ({"NetworkPolicy bank/new": ALLOW_CUSTOMER},
+                       ["active_policy_update", "workload_endpoint_update"]),
     "a policy with a set comes": (
         {"NetworkPolicy bank/new": {"ingress": [{"action": "Deny", "source": {"selector": "x == 'y'"}}]}},
         ["ipset_update", "active_policy_update", "workload_endpoint_update"]),
     "a policy goes": ({"NetworkPolicy bank/web": None},
                       ["workload_endpoint_update", "active_policy_remove", "ipset_remove"]),
     "a policy needs another set": (
-        {"NetworkPolicy bank/web": {**ALLOW_CUSTOMER, "ingress": [{"action": "Allow", "source": {"selector": "x == 'y'"}}]}},
+        {"NetworkPolicy bank/web": _allow_from("x == 'y'")},
         ["ipset_update", "active_policy_update", "ipset_remove"]),
-    "a policy changes": ({"GlobalNetworkPolicy all": {**WORLD["GlobalNetworkPolicy all"], "egress": [{"action": "Deny"}]}},
-                         ["active_policy_update"]),
+    "a policy changes": (
+        {"GlobalNetworkPolicy all": {**WORLD["GlobalNetworkPolicy all"], "egress": [{"action": "Deny"}]}},
+        ["active_policy_update"]),
     "a policy selects it no more": ({"GlobalNetworkPolicy all": {"selector": "app == 'x'"}},
                                     ["workload_endpoint_update", "active_policy_remove"]),
     "a policy moves in its tier": ({"NetworkPolicy bank/web": {**ALLOW_CUSTOMER, "order": 5}},
@@ -106,7 +113,8 @@ CHANGES = {
     "a policy moves to a tier": (
         {"Tier t": {"order": 5}, "GlobalNetworkPolicy all": {**WORLD["GlobalNetworkPolicy all"], "tier": "t"}},
         ["active_policy_update", "workload_endpoint_update"]),
-    "a member comes": ({"Pod bank/customer-1": {"labels": {"app": "customer"}, "ip": "10.0.0.9"}}, ["ipset_delta_update"]),
+    "a member comes": ({"Pod bank/customer-1": {"labels": {"app": "customer"}, "ip": "10.0.0.9"}},
+                       ["ipset_delta_update"]),
     "a member goes": ({"Pod bank/customer-0": None}, ["ipset_delta_update"]),
     "the pod has another account": (
         {"Pod bank/web-0": {"labels": {"app": "web"}, "ip": "10.0.0.2", "account": "customer"}},
@@ -116,7 +124,8 @@ CHANGES = {
         ["workload_endpoint_update", "active_policy_remove", "ipset_remove"]),
     "an account comes": ({"ServiceAccount shop/a": {}}, ["service_account_update"]),
     "an account changes": ({"ServiceAccount bank/web": {}}, ["service_account_update"]),
-    "an account of its own goes": ({"ServiceAccount bank/web": None}, ["active_profile_update", "service_account_remove"]),
+    "an account of its own goes": ({"ServiceAccount bank/web": None},
+                                   ["active_profile_update", "service_account_remove"]),
     "another account goes": ({"ServiceAccount bank/customer": None}, ["service_account_remove"]),
     "a namespace comes": ({"Namespace new": {"labels": {"a": "b"}}}, ["namespace_update"]),
     "a namespace changes": ({"Namespace bank": {}}, ["namespace_update"]),
@@ -191,7 +200,8 @@ def _slice(addresses, ports):
     """Members of the longest form that there is."""
     return {"EndpointSlice bank/e": {
         "labels": {"kubernetes.io/service-name": "far"}, "addressType": "IPv6",
-        "endpoints": [{"addresses": [f"fd00:1111:2222:3333:4444:5555:6666:{7000 + number}" for number in range(addresses)]}],
+        "endpoints": [{"addresses": [f"fd00:1111:2222:3333:4444:5555:6666:{7000 + number}"
+                                     for number in range(addresses)]}],
         "ports": [{"port": 60000 + number, "protocol": "SCTP"} for number in range(ports)]},
         "NetworkPolicy bank/web": {"egress": [{"action": "Allow", "destination": {"services": {"name": "far"}}}]}}
 
@@ -304,7 +314,8 @@ def test_files_that_are_there_at_the_start():
         node.expect_log("Bad credentials file", name="bad")
 
 
-@pytest.mark.parametrize("file", [".hidden.json", ".json", "web", "web.json.tmp", "web.JSON", "json", "web.jsonx", "web.yaml"])
+@pytest.mark.parametrize("file", [".hidden.json", ".json", "web", "web.json.tmp", "web.JSON", "json", "web.jsonx",
+                                  "web.yaml"])
 def test_files_that_are_no_credentials(node, file):
     """They are passed over; what is renamed from such a name counts."""
     (node.path("creds") / file).write_text('{"UID":"u","Workload":"web-0","Namespace":"bank","ServiceAccount":""}')

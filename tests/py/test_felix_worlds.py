@@ -1,4 +1,4 @@
-"""The whole way, from files that change at random to sidecars that read at their own pace: what they know in the end is what the plain model says.
+"""The whole way, from files that change at random to sidecars that read at their own pace, against the plain model.
 
 DIKAST_SEED and DIKAST_PROPERTY_SCALE as in test_calculation_property.py.
 """
