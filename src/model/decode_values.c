@@ -4,8 +4,9 @@
 
 #include "base/time.h"
 
-/* In bytes, keys and values together (Kubernetes). */
-enum { ANNOTATIONS_LIMIT = 256 * 1024 };
+/* In bytes, keys and values together. Of annotations, Kubernetes'; of labels what fits into one message to a sidecar with room to
+ * spare, and is more than an object in a cluster can have. */
+enum { ANNOTATIONS_LIMIT = 256 * 1024, LABELS_LIMIT = 2 * 1024 * 1024 };
 
 bool value_subdomain(struct decoder *d, const struct field *f, struct str *name)
 {
@@ -107,7 +108,14 @@ static void read_pairs(struct decoder *d, const struct field *f, struct arena *a
 void value_labels(struct decoder *d, const struct field *f, struct arena *arena, size_t room,
                   struct model_labels *out)
 {
+    size_t size = 0;
     read_pairs(d, f, arena, room, check_label, out);
+    for (size_t i = 0; i < out->count; i++)
+        size += out->items[i].key.len + out->items[i].value.len;
+    if (size > LABELS_LIMIT) {
+        decode_error(d, f, "holds %zu bytes, more than %d", size, LABELS_LIMIT);
+        out->count = 0;
+    }
 }
 
 void value_annotations(struct decoder *d, const struct field *f, struct model_labels *out)
