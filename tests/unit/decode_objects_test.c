@@ -330,7 +330,8 @@ static void test_sets(void **state)
          "Profile kns.x gives=pcns.a:b\n  < allow\n  > deny proto=tcp/6 dst{ ports=80 }\n"},
         {CALICO("Profile", "p") ", spec: {labelsToApply: {a: b, c: 1}, ingress: [{action: Allow}, "
                                 "{action: Go}]}}",
-         "Profile p BROKEN gives=a:b,c:1\n1: Profile p: spec.labelsToApply.c: expected a string, found "
+         "Profile p BROKEN gives=a:b,c:1\n1: Profile p: spec.labelsToApply.c: expected a string, "
+         "found "
          "the number "
          "`1` (quote it to make it a string)\n1: Profile p: spec.ingress[1].action: \"Go\" is none "
          "of Allow, "
