@@ -207,13 +207,18 @@ static double cpu_seconds(void)
 
 static long resident_kib(void)
 {
-    long size = 0, resident = 0;
+    struct str size, rest;
+    uint64_t pages = 0;
+    char text[128] = "";
     FILE *file = fopen("/proc/self/statm", "re");
-    if (file == NULL || fscanf(file, "%ld %ld", &size, &resident) != 2)
-        resident = 0;
+    if (file != NULL && fgets(text, sizeof(text), file) != NULL) {
+        str_cut(str_from_c(text), ' ', &size, &rest);
+        str_cut(rest, ' ', &size, &rest);
+        str_parse_uint(size, UINT32_MAX, &pages);
+    }
     if (file != NULL)
         fclose(file);
-    return resident * 4;
+    return (long)pages * 4;
 }
 
 static void load(struct calc *calc)
