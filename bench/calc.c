@@ -265,6 +265,17 @@ static struct model_resource *remote_relabelled(size_t i)
     return make_pod((i * 37 * (pod_count / local_count) + 1) % pod_count, (unsigned)i + 2);
 }
 
+/* To the next application and the other tier: out of some sets, into others. */
+static struct model_resource *remote_moved(size_t i)
+{
+    size_t others = pod_count / local_count, pod = i * others % pod_count + 2;
+    struct model_resource *r = make_pod(pod, 1);
+    struct model_labels *labels = &r->endpoint.labels;
+    labels->items[0].value = arena_printf(&r->arena, "app-%zu", application_of(pod) + 1);
+    labels->items[5].value = pod % 3 == 0 ? STR("back") : STR("front");
+    return r;
+}
+
 static struct model_resource *local_relabelled(size_t i)
 {
     return make_pod(i % local_count * (pod_count / local_count), (unsigned)i + 2);
@@ -324,6 +335,7 @@ int main(int argc, char **argv)
            stats.policies.active, stats.ipsets.sets, stats.ipsets.members,
            stats.ipsets.labels.groups);
     measure(calc, "remote pod relabelled", remote_relabelled);
+    measure(calc, "remote pod moved to another application", remote_moved);
     measure(calc, "local pod relabelled", local_relabelled);
     measure(calc, "remote pod added", remote_added);
     measure(calc, "policy changed", policy_changed);
