@@ -150,7 +150,8 @@ static void on_deadline(void *owner)
 static const struct grpc_server_limits default_limits = {
     .connections = 1024,
     .calls = 16384, /* so that 10,000 calls at once are served on one connection */
-    .request_bytes = 16 * 1024 * 1024 /* four of the longest messages */
+    .request_bytes = 16 * 1024 * 1024, /* four of the longest messages */
+    .unsent_bytes = GRPC_UNSENT_LIMIT,
 };
 
 void grpc_server_allow_path_authority(struct grpc_server *server)

@@ -42,6 +42,7 @@
 #ifndef GRPC_SERVER_H
 #define GRPC_SERVER_H
 
+#include "base/blob.h"
 #include "base/error.h"
 #include "base/loop.h"
 #include "base/str.h"
@@ -70,6 +71,7 @@ struct grpc_server_limits {
     size_t connections;
     uint32_t calls;       /* at once, on one connection */
     size_t request_bytes; /* of unfinished requests, on one connection */
+    size_t unsent_bytes;  /* that the socket did not take; beyond, nothing is read from that peer */
 };
 void grpc_server_set_limits(struct grpc_server *server, const struct grpc_server_limits *limits);
 
@@ -95,6 +97,9 @@ void grpc_server_free(struct grpc_server *server);
 /* Sends one message. More than one makes sense on server-streaming methods only. A message over
  * GRPC_MESSAGE_LIMIT is logged, and the call is ended with RESOURCE_EXHAUSTED instead. */
 void grpc_call_send(struct grpc_call *call, struct str message);
+
+/* The same for one that many calls are sent: a large one is not copied, but held until it was taken for the network. */
+void grpc_call_send_shared(struct grpc_call *call, struct blob *message);
 
 /* Ends the call with a status; `message` is percent-encoded on the wire as gRPC wants it, and cut
  * at 1 KiB. */

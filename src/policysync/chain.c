@@ -7,18 +7,17 @@
 /* With what it takes to keep it: most messages are short. */
 static size_t size_of(const struct chain_link *link)
 {
-    return sizeof(*link) + link->len;
+    return sizeof(*link) + (link->message != NULL ? link->message->len : 0);
 }
 
-static struct chain_link *make_link(struct chain *chain, struct str message, uint64_t tag)
+/* The message is the link's from now on. */
+static struct chain_link *make_link(struct chain *chain, struct blob *message, uint64_t tag)
 {
-    struct chain_link *link = mem_zalloc(sizeof(*link) + message.len);
+    struct chain_link *link = mem_zalloc(sizeof(*link));
     link->chain = chain;
     link->refs = 1;
     link->tag = tag;
-    link->len = message.len;
-    if (message.len > 0)
-        memcpy(link->bytes, message.ptr, message.len);
+    link->message = message;
     chain->appended += size_of(link);
     link->end = chain->appended;
     return link;
@@ -31,6 +30,7 @@ static void unref(struct chain_link *link)
         struct chain_link *next = link->next;
         if (next != NULL)
             *link->chain->total -= size_of(next);
+        blob_unref(link->message);
         free(link);
         link = next;
     }
@@ -40,7 +40,7 @@ void chain_init(struct chain *chain, size_t *total)
 {
     *chain = (struct chain){0};
     chain->total = total;
-    chain->tail = make_link(chain, str_make(NULL, 0), 0);
+    chain->tail = make_link(chain, NULL, 0);
 }
 
 void chain_free(struct chain *chain)
@@ -51,7 +51,7 @@ void chain_free(struct chain *chain)
 
 void chain_append(struct chain *chain, struct str message, uint64_t tag)
 {
-    struct chain_link *before = chain->tail, *link = make_link(chain, message, tag);
+    struct chain_link *before = chain->tail, *link = make_link(chain, blob_new(message), tag);
     link->refs++; /* the chain's and that of the link before */
     before->next = link;
     chain->tail = link;

@@ -13,7 +13,7 @@
 #ifndef POLICYSYNC_CHAIN_H
 #define POLICYSYNC_CHAIN_H
 
-#include "base/str.h"
+#include "base/blob.h"
 
 struct chain;
 
@@ -21,10 +21,9 @@ struct chain_link {
     struct chain *chain;
     struct chain_link *next; /* NULL: the tail */
     uint32_t refs;
-    uint64_t tag; /* the writer's */
-    uint64_t end; /* bytes that were appended to the chain up to here */
-    size_t len;
-    char bytes[];
+    uint64_t tag;         /* the writer's */
+    uint64_t end;         /* bytes that were appended to the chain up to here */
+    struct blob *message; /* NULL: of the first one, which there is none of */
 };
 
 struct chain {
@@ -59,7 +58,7 @@ static inline bool chain_is_at_end(const struct chain_link *position)
 
 static inline struct str chain_message(const struct chain_link *link)
 {
-    return str_make(link->bytes, link->len);
+    return blob_str(link->message);
 }
 
 #endif

@@ -222,7 +222,7 @@ static void on_message(void *ctx, const struct psync_message *message)
     case PSYNC_IN_SYNC:
         feed->in_sync = true;
         for (uint32_t i = 0; i < feed->readers.count; i++)
-            feed_reader_wake(feed->readers.items[i]);
+            feed_reader_in_sync(feed->readers.items[i]);
         return;
     case PSYNC_IPSET_UPDATE:
         feed_set_update(feed, &message->ipset_update);
@@ -282,6 +282,11 @@ struct psync_sink feed_sink(struct feed *feed)
 }
 
 /* ---- the whole ---- */
+
+bool feed_keeps_sets(const struct feed *feed)
+{
+    return feed->cached.count > 0;
+}
 
 void feed_trim(struct feed *feed)
 {

@@ -8,14 +8,14 @@
  * the sidecar can take one. So a slow reader holds up nobody, costs no memory but for its own bookkeeping, and skips states that
  * were overtaken.
  *
- * A reader is told of what its endpoint needs, in this order, looked at anew for each message:
+ * A reader is told of what its endpoint needs: at first
  *
- *     IP sets, policies, profiles, the endpoint, service accounts and namespaces, InSync;
- *     removals of policies and profiles, of IP sets
+ *     IP sets, policies, profiles, the endpoint, service accounts and namespaces, InSync
  *
- * so what an update needs is there before it, and what is not needed any more goes after it. IP sets are told whole, in messages
- * of at most FEED_MEMBERS members, then by their changes. Where there is no endpoint: accounts, namespaces and InSync. An endpoint
- * that goes is told of, and ends the stream.
+ * and then of each thing that changes, first come first served: one that changes again keeps its place, and is told of as it is when
+ * its turn comes, so that nothing waits for what never comes to rest. What an update needs is there before it, and what is not
+ * needed any more goes after it. IP sets are told whole, in messages of at most FEED_MEMBERS members, then by their changes. Where
+ * there is no endpoint: accounts, namespaces and InSync. An endpoint that goes is told of, and ends the stream.
  *
  * A reader that falls so far behind that the changes it lacks outgrow these bounds is told small IP sets whole again, at once; if
  * that would take several messages, between which its sidecar would judge by half a set, its stream is ended instead, so
@@ -26,7 +26,7 @@
 #ifndef POLICYSYNC_FEED_H
 #define POLICYSYNC_FEED_H
 
-#include "base/mem.h"
+#include "base/blob.h"
 #include "policysync/message.h"
 
 enum {
@@ -77,10 +77,13 @@ enum feed_result {
     FEED_BEHIND,  /* the reader fell too far behind: end the stream, so that it starts anew */
 };
 enum feed_result feed_read(struct feed_reader *reader, struct str *message);
-/* Whether feed_read will say so: for an owner that does not read at the moment. */
+/* The blob whose bytes the message is that was read last, for owners who want to keep it; NULL: it is in none. */
+struct blob *feed_shared(const struct feed_reader *reader);
+/* Whether feed_read will say so (FEED_BEHIND): for an owner that does not read at the moment. */
 bool feed_is_behind(const struct feed_reader *reader);
 
-/* Gives back what was kept to be read by others soon (whole IP sets). */
+/* Whether whole IP sets are kept, to be read by others soon; and gives them back. */
+bool feed_keeps_sets(const struct feed *feed);
 void feed_trim(struct feed *feed);
 
 struct feed_stats {

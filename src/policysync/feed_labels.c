@@ -47,8 +47,11 @@ static void tell_readers(struct feed *feed, struct str message, uint64_t serial)
     if (feed->readers.count == 0)
         return;
     chain_append(&feed->label_changes, message, serial);
-    for (uint32_t i = 0; i < feed->readers.count; i++)
-        feed_reader_wake(feed->readers.items[i]);
+    for (uint32_t i = 0; i < feed->readers.count; i++) {
+        struct feed_reader *reader = feed->readers.items[i];
+        feed_enqueue(&reader->labels_entry);
+        feed_reader_wake(reader);
+    }
 }
 
 void feed_labels_set(struct feed *feed, const struct psync_message *update)
@@ -109,7 +112,8 @@ bool feed_labels_read(struct feed_reader *reader, struct str *message)
     struct feed *feed = reader->feed;
     while (chain_advance(&reader->position)) {
         if (reader->position->tag <= reader->cursor) {
-            *message = chain_message(reader->position);
+            reader->held = blob_ref(reader->position->message);
+            *message = blob_str(reader->held);
             return true;
         }
     }

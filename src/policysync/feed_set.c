@@ -207,8 +207,10 @@ static void cut_off_lagging(struct feed_set *set, uint64_t most)
 {
     for (uint32_t i = 0; i < set->readers.count; i++) {
         struct feed_set_entry *entry = set->readers.items[i];
-        if (entry->position != NULL && chain_lag(entry->position) > most)
-            feed_set_let_go(entry);
+        if (entry->position == NULL || chain_lag(entry->position) <= most)
+            continue;
+        feed_set_let_go(entry);
+        feed_place_set(entry);
     }
 }
 

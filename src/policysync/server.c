@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -17,7 +18,7 @@ enum {
     PENDING = 64 * 1024,
     /* When sockets that could not be made are tried again, in milliseconds. */
     RETRY_PAUSE = 2000,
-    /* After a stream began, whole IP sets are kept for so long, in case that many sidecars join at once. */
+    /* Whole IP sets are kept for so long, in case that many sidecars join at once. */
     TRIM_PAUSE = 5000,
     /* Streams that may begin on a socket: so many, then some a second. Each costs a walk over all that its workload needs, and
      * lines in the log. A sidecar tries once a second. */
@@ -29,7 +30,7 @@ enum {
 /* A sidecar has one connection with one call; it may open the next before the last has ended. What a connection may leave unread
  * is bounded, too, so these bound what a socket can take. */
 static const struct grpc_server_limits socket_limits = {
-    .connections = 8, .calls = 8, .request_bytes = 64 * 1024};
+    .connections = 8, .calls = 8, .request_bytes = 64 * 1024, .unsent_bytes = 64 * 1024};
 
 #define SOCKET_NAME "socket"
 
@@ -108,10 +109,18 @@ static void on_call_closed(void *ctx)
     drop_stream(ctx);
 }
 
-/* Sends as long as the sidecar keeps up. */
-static void pump(void *ctx)
+static void send(struct stream *stream, struct str message)
 {
-    struct stream *stream = ctx;
+    struct blob *shared = feed_shared(stream->reader);
+    if (shared != NULL)
+        grpc_call_send_shared(stream->call, shared);
+    else
+        grpc_call_send(stream->call, message);
+}
+
+/* Sends as long as the sidecar keeps up. */
+static void send_waiting(struct stream *stream)
+{
     struct str message;
     while (grpc_call_pending(stream->call) < PENDING || feed_is_behind(stream->reader)) {
         switch (feed_read(stream->reader, &message)) {
@@ -122,7 +131,7 @@ static void pump(void *ctx)
                 end_stream(stream, GRPC_RESOURCE_EXHAUSTED, STR("a message is longer than 4 MiB"));
                 return;
             }
-            grpc_call_send(stream->call, message);
+            send(stream, message);
             break;
         case FEED_NOTHING:
             return;
@@ -137,6 +146,15 @@ static void pump(void *ctx)
             return;
         }
     }
+}
+
+static void pump(void *ctx)
+{
+    struct stream *stream = ctx;
+    struct psync_server *server = stream->socket->server;
+    send_waiting(stream); /* which may end it */
+    if (feed_keeps_sets(server->feed))
+        arm_once(server, &server->trim, TRIM_PAUSE);
 }
 
 /* Whether one more stream may begin on a socket now. */
@@ -178,7 +196,6 @@ static void on_sync(void *ctx, struct grpc_call *call, struct str request)
     log_event(LOG_INFO, "Sidecar joined", LOG_STR("workload", socket->workload));
     grpc_call_on_closed(call, on_call_closed, stream);
     grpc_call_on_drained(call, pump, stream);
-    arm_once(server, &server->trim, TRIM_PAUSE);
     pump(stream);
 }
 
@@ -194,6 +211,7 @@ static void on_report(void *ctx, struct grpc_call *call, struct str request)
 static void on_trim(void *ctx)
 {
     feed_trim(((struct psync_server *)ctx)->feed);
+    malloc_trim(0); /* when all join at once, whole sets are many MiB */
 }
 
 /* ---- sockets ---- */

@@ -132,7 +132,7 @@ static void test_split_by_bytes(void **state)
     close_feed(&world);
 }
 
-/* Changes of a set that is being told wait until it was. */
+/* Changes of a set that is being told wait until it was, and until what came before them was. */
 static void test_change_while_told(void **state)
 {
     (void)state;
@@ -145,8 +145,7 @@ static void test_change_while_told(void **state)
     join(&world, &late, "k/web");
     check_reads("the rest, and what changed", &web,
                 "delta s +{82200 82201 82202 82203 82204 82205 "
-                "82206 82207 82208 82209}\n"
-                "delta s +{82210}\n" REST);
+                "82206 82207 82208 82209}\n" REST "\ndelta s +{82210}");
     check_reads("late", &late, "set s 82200\ndelta s +11 -0\n" REST);
     assert_int_equal(world.asked, 2);
     feed_leave(web.reader);
@@ -199,7 +198,9 @@ static void test_trim(void **state)
     check_reads("second", &second, "set s 12\n" REST);
     assert_int_equal(world.asked, 1);
     assert_in_range(world.feed->snapshot_bytes, 1, SIZE_MAX);
+    assert_true(feed_keeps_sets(world.feed));
     feed_trim(world.feed);
+    assert_false(feed_keeps_sets(world.feed));
     assert_int_equal(world.feed->snapshot_bytes, 0);
     feed_trim(world.feed);
     join(&world, &third, "k/web");
@@ -309,7 +310,7 @@ static void test_behind_with_large_set(void **state)
     outgrow(&world, LARGE, LARGE + 50000);
     CLEANUP_BUF struct buf out = {0};
     read_into(&out, &web, 1000);
-    assert_true(str_starts_with(buf_str(&out), STR("set s 82200\n")));
+    assert_true(str_starts_with(buf_str(&out), STR("endpoint k8s/k/web/eth0\nset s 82200\n")));
     assert_true(str_ends_with(buf_str(&out), STR("in sync"))); /* nobody judged by it so far */
     outgrow(&world, LARGE, LARGE + 50000);
     check_reads("behind", &web, "behind");

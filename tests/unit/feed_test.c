@@ -111,11 +111,11 @@ static void test_ready(void **state)
     tell_namespace(&world, "k", "2");
     end_batch(&world);
     assert_int_equal(web.ready, 1); /* it has not read yet */
-    check_reads_at_most("not all", &web, 1, "delta s +{c}");
+    check_reads_at_most("not all", &web, 1, "policy P p deny");
     tell_namespace(&world, "k", "3");
     end_batch(&world);
     assert_int_equal(web.ready, 1);
-    check_reads("the rest", &web, "policy P p deny\nnamespace k 2\nnamespace k 3");
+    check_reads("the rest", &web, "delta s +{c}\nnamespace k 2\nnamespace k 3");
     end_batch(&world);
     assert_int_equal(web.ready, 1);
     tell_namespace(&world, "k", "4");
@@ -185,9 +185,9 @@ static void test_order_of_changes(void **state)
                 "policy P q deny\n"
                 "profile new\n"
                 "endpoint k8s/k/web/eth0\n"
+                "-profile web\n"
                 "-namespace k\n"
                 "namespace l 1\n"
-                "-profile web\n"
                 "-set s");
     tell_endpoint(&world, "k/web", "", "all new");
     tell_no_policy(&world, "p");
@@ -240,13 +240,13 @@ static void test_needed_again(void **state)
     tell_policy(&world, "p", "deny", "");
     tell_endpoint(&world, "k/web", "p", "all");
     end_batch(&world);
-    check_reads_at_most("half", &web, 2, "policy P p deny\nendpoint k8s/k/web/eth0");
+    check_reads_at_most("half", &web, 1, "policy P p deny");
     tell_change(&world, "s", "c", "a", "b c");
     tell_policy(&world, "p", "allow", "s");
     tell_endpoint(&world, "k/web", "p", "all web");
     end_batch(&world);
     check_reads("set and profile are there still", &web,
-                "delta s +{c} -{a}\npolicy P p allow\nendpoint k8s/k/web/eth0");
+                "endpoint k8s/k/web/eth0\ndelta s +{c} -{a}\npolicy P p allow");
     assert_int_equal(world.asked, 1);
     tell_endpoint(&world, "k/web", "", "all web");
     tell_no_policy(&world, "p");
@@ -255,7 +255,58 @@ static void test_needed_again(void **state)
     tell_policy(&world, "p", "deny", "s");
     tell_endpoint(&world, "k/web", "p", "all web");
     end_batch(&world);
-    check_reads("went and came back", &web, "set s {z}\npolicy P p deny\nendpoint k8s/k/web/eth0");
+    check_reads("went and came back", &web, "endpoint k8s/k/web/eth0\npolicy P p deny\nset s {z}");
+    finish(&world, &web);
+}
+
+/* A policy gives up a set, and is given up itself, before its sidecar has heard of either. */
+static void test_given_up_twice(void **state)
+{
+    (void)state;
+    struct feed_world world;
+    struct sidecar web;
+    start(&world, &web);
+    tell_members(&world, "t", "x");
+    tell_policy(&world, "p", "allow", "t");
+    tell_endpoint(&world, "k/web", "", "web");
+    end_batch(&world);
+    check_reads_at_most("endpoint", &web, 1, "endpoint k8s/k/web/eth0");
+    tell_endpoint(&world, "k/web", "p", "web");
+    tell_policy(&world, "p", "deny", "");
+    end_batch(&world);
+    tell_endpoint(&world, "k/web", "", "web");
+    tell_no_policy(&world, "p");
+    tell_no_set(&world, "s");
+    tell_no_set(&world, "t");
+    end_batch(&world);
+    check_reads("the set behind the policy", &web,
+                "-profile all\nendpoint k8s/k/web/eth0\n-policy P p\n-set s");
+    finish(&world, &web);
+}
+
+/* A slow sidecar hears of every thing in its turn, though one of them changes all the time. */
+static void test_turns(void **state)
+{
+    (void)state;
+    struct feed_world world;
+    struct sidecar web;
+    start(&world, &web);
+    CLEANUP_BUF struct buf out = {0};
+    for (int i = 0; i < 8; i++) {
+        char name[] = "0", after[] = "a b 0 1 2 3 4 5 6 7";
+        name[0] = (char)('0' + i);
+        after[5 + 2 * i] = '\0';
+        tell_change(&world, "s", name, "", after);
+        tell_namespace(&world, "k", i % 2 == 0 ? "2" : "3");
+        if (i == 1)
+            tell_policy(&world, "p", "deny", "s");
+        end_batch(&world);
+        read_into(&out, &web, 1);
+    }
+    if (!str_eq(buf_str(&out),
+                STR("delta s +{0}\nnamespace k 2\nnamespace k 3\ndelta s +{1}\ndelta s +{2}\n"
+                    "delta s +{3}\npolicy P p deny\nnamespace k 2")))
+        fail_msg("%.*s", STR_ARG(buf_str(&out)));
     finish(&world, &web);
 }
 
@@ -326,7 +377,7 @@ static void test_endpoint_gone_and_back(void **state)
     tell_endpoint(&world, "k/web", "p", "all");
     end_batch(&world);
     check_reads("it was never gone", &web,
-                "policy P p deny\nendpoint k8s/k/web/eth0\n-profile web");
+                "endpoint k8s/k/web/eth0\npolicy P p deny\n-profile web");
     join(&world, &late, "k/web");
     check_reads_at_most("not told of it yet", &late, 2, "set s {a b}\npolicy P p deny");
     tell_no_endpoint(&world, "k/web");
@@ -367,7 +418,7 @@ static void test_labels(void **state)
         tell_no_namespace(&world, name);
     tell_no_namespace(&world, "a");
     end_batch(&world);
-    check_reads("the rest", &slow, "-namespace a\nnamespace b 3\naccount a/sa\nin sync");
+    check_reads("the rest", &slow, "-namespace a\nnamespace b 3\nin sync\naccount a/sa");
     tell_namespace(&world, "d", "4");
     tell_namespace(&world, "z", "1");
     tell_no_namespace(&world, "z");
@@ -417,6 +468,8 @@ int main(void)
         cmocka_unit_test(test_order_of_changes),
         cmocka_unit_test(test_overtaken),
         cmocka_unit_test(test_needed_again),
+        cmocka_unit_test(test_given_up_twice),
+        cmocka_unit_test(test_turns),
         cmocka_unit_test(test_shared),
         cmocka_unit_test(test_endpoint_gone),
         cmocka_unit_test(test_endpoint_gone_and_back),
