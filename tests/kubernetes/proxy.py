@@ -20,6 +20,7 @@ from servers import free_port
 
 _CHUNK = 65536
 _TIMEOUT_SECONDS = 10.0
+_GOODBYE_SECONDS = 0.05
 
 
 @dataclass
@@ -103,7 +104,11 @@ class Proxy:
             tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
             tls.load_cert_chain(self._termination.certificate, self._termination.key)
             tls.set_alpn_protocols([self._termination.protocol])
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port, ssl=tls)
+        # As other servers do, it says goodbye and goes, whatever the client says to that.
+        patience = _GOODBYE_SECONDS if tls else None
+        self._server = await asyncio.start_server(
+            self._serve, "127.0.0.1", self.port, ssl=tls, ssl_shutdown_timeout=patience
+        )
 
     async def _mend(self) -> None:
         self._flowing.set()
