@@ -213,8 +213,16 @@ static void start_string(struct kube_split *split)
     keep(split, '"');
 }
 
+/* Of what stands between the items of a list only brackets and commas are none of them. */
+static bool is_odd_item(const struct kube_split *split, char c)
+{
+    return split->in_items && split->depth == 2 && (c == '\0' || strchr("{[]}, \t\r\n", c) == NULL);
+}
+
 static bool take_byte(struct kube_split *split, char c, struct error *err)
 {
+    if (is_odd_item(split, c))
+        return fail(err, "an item that is no object");
     switch (c) {
     case ' ':
     case '\t':
