@@ -181,9 +181,9 @@ def sidecar_of(agent: ClusterAgent, workload: str) -> Iterator[Sidecar]:
 
 
 @contextmanager
-def client_of(agent: ClusterAgent, workload: str) -> Iterator[SyncClient]:
-    """A foreign client in a pod's place, which minds at every message that nothing is amiss."""
-    with SyncClient(agent.mount(workload.replace("/", "."), workload)) as client:
+def client_of(agent: ClusterAgent, workload: str, pause: Callable[[], None] | None = None) -> Iterator[SyncClient]:
+    """A foreign client in a pod's place, which minds at every message that nothing is amiss; `pause` slows it down."""
+    with SyncClient(agent.mount(workload.replace("/", "."), workload), pause) as client:
         yield client
 
 

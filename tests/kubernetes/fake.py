@@ -72,6 +72,11 @@ def listed(things: list[Object], **metadata: str) -> Object:
     return {"kind": "List", "metadata": {"resourceVersion": VERSION, **metadata}, "items": things}
 
 
+def listed_bytes(things: list[Object], **metadata: str) -> bytes:
+    """The same, as it is sent."""
+    return json.dumps(listed(things, **metadata)).encode()
+
+
 class FakeServer:
     """The server; enter it to start it."""
 
@@ -115,13 +120,15 @@ class FakeServer:
 
     def answer(self, request: Request) -> Answer:
         """What it says."""
-        if request.path in self.nonsense:
-            return self.nonsense[request.path](request)
+        return self.nonsense.get(request.path, self.sense)(request)
+
+    def sense(self, request: Request) -> Answer:
+        """What it would say without nonsense."""
         if request.path not in self.objects:
             return Answer(b"404 page not found\n", 404, {"Content-Type": "text/plain"})
         things = self.objects[request.path]
         if not request.is_watch:
-            return Answer(json.dumps(listed(things)).encode())
+            return Answer(listed_bytes(things))
         return Answer(self._watch(things if "sendInitialEvents" in request.query else None))
 
     def _watch(self, things: list[Object] | None) -> Iterator[bytes]:

@@ -9,58 +9,11 @@ from typing import Callable, Iterator
 
 import pytest
 from agents import IS_SANITIZED, ClusterAgent, agent_of, client_of
-from calculation import resources
 from client import Object
-from cluster import STORED
-from credentials import write_kubeconfig
-from fake import VERSION, Answer, FakeServer, Nonsense, Request, event, list_end, listed
-from listed import CALICO, KUBERNETES, NODE
-from objects import new_object, pod
-from plain.state import plan, state, told_to
+from fake import Answer, FakeServer, Nonsense, Request, event, list_end, listed
+from fake_world import PATHS, POLICIES, WEB, expected, kubeconfig, things
 
-NAMESPACE, WEB = "bank", "bank/web"
 MEMORY_KIB = 96 * 1024  # more than objects of the greatest size take while they are looked at
-
-
-def path_of(version: str, kind: str) -> str:
-    """Where a kind is listed."""
-    root = f"/apis/{version}" if "/" in version else f"/api/{version}"
-    plural = kind.lower()[:-1] + "ies" if kind.endswith("y") else kind.lower() + "s"
-    return f"{root}/{plural}"
-
-
-CALICO_VERSION = f"{STORED}/v1"
-KINDS = [*KUBERNETES, ("v1", "Node"), *((CALICO_VERSION, kind) for kind in CALICO),
-         *((CALICO_VERSION, kind) for kind in ("FelixConfiguration", "ClusterInformation"))]
-PATHS = [path_of(*each) for each in KINDS]
-POLICIES = path_of(CALICO_VERSION, "NetworkPolicy")
-
-
-def things() -> dict[str, list[Object]]:
-    """By path: a pod that is protected, and what protects it."""
-    spec = {"selector": "app == 'web'", "ingress": [{"action": "Allow", "source": {"selector": "app == 'friend'"}}]}
-    made = {path: [] for path in PATHS}
-    made["/api/v1/namespaces"] = [new_object("v1", "Namespace", NAMESPACE)]
-    made["/api/v1/serviceaccounts"] = [new_object("v1", "ServiceAccount", "default", NAMESPACE)]
-    made["/api/v1/pods"] = [
-        pod(NAMESPACE, "web", addresses=["10.0.0.2"], labels={"app": "web"}),
-        pod(NAMESPACE, "friend", addresses=["10.0.0.3"], labels={"app": "friend"}),
-    ]
-    made[POLICIES] = [{**new_object(CALICO_VERSION, "NetworkPolicy", "default.web", NAMESPACE), "spec": spec}]
-    for path in made:
-        for thing in made[path]:
-            thing["metadata"]["resourceVersion"] = VERSION
-    return made
-
-
-def expected(objects: dict[str, list[Object]]) -> dict[str, object]:
-    """What the pod's client must know of it."""
-    world = {}
-    for (version, kind), path in zip(KINDS, PATHS):
-        for thing in objects[path]:
-            whole = {**thing, "apiVersion": resources.CALICO if version == CALICO_VERSION else version, "kind": kind}
-            world[resources.name_of(whole)] = whole
-    return told_to(state(plan(world, node=NODE)), WEB)
 
 
 # ---- nonsense ------------------------------------------------------------------------------------------------
@@ -174,10 +127,6 @@ def server(tmp_path: Path) -> Iterator[FakeServer]:
         yield made
 
 
-def config_of(server: FakeServer, folder: Path) -> Path:
-    return write_kubeconfig(folder / "config", server.url, server.root, {"token": "t"})
-
-
 def expect_words(felix: ClusterAgent, share: dict[str, str]) -> None:
     """Of each kind it is said what is wrong."""
     for path, sort in share.items():
@@ -201,7 +150,7 @@ def expect_modest(felix: ClusterAgent, server: FakeServer) -> None:
 def test_from_the_start(server: FakeServer, tmp_path: Path, share: dict[str, str]) -> None:
     """It never becomes ready; then it does."""
     server.nonsense = {path: SORTS[sort][0] for path, sort in share.items() if "globalnetworkpolicies" not in path}
-    with agent_of(config_of(server, tmp_path)) as felix:
+    with agent_of(kubeconfig(server, tmp_path)) as felix:
         expect_words(felix, {path: share[path] for path in server.nonsense})
         assert felix.readiness()[0] == 503
         expect_modest(felix, server)
@@ -214,7 +163,7 @@ def test_from_the_start(server: FakeServer, tmp_path: Path, share: dict[str, str
 @pytest.mark.parametrize("share", shares(), ids=lambda share: share[POLICIES])
 def test_afterwards(server: FakeServer, tmp_path: Path, share: dict[str, str]) -> None:
     """What was read stays in force."""
-    with agent_of(config_of(server, tmp_path)) as felix, client_of(felix.expect_ready(), WEB) as client:
+    with agent_of(kubeconfig(server, tmp_path)) as felix, client_of(felix.expect_ready(), WEB) as client:
         wanted = expected(server.objects)
         client.expect_state(wanted)
         felix.expect_watching()
