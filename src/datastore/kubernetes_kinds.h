@@ -13,8 +13,8 @@ struct kubernetes_kind {
     const char *resource;    /* "pods" */
     struct str api, kind;    /* of its objects; api empty: Calico's */
     const char *query;       /* which of them; NULL: all */
-    bool is_of_node;         /* only the one that has the node's name */
     const char *const *drop; /* see kube/split.h */
+    bool is_of_node;         /* only the one that has the node's name */
     bool is_for_agents;      /* a sidecar does without */
     bool is_policy;          /* a sidecar needs those of its own namespace only */
 };
