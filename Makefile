@@ -11,7 +11,7 @@ PYTHON := .venv/bin/python
 # Loads that end: how long each fuzz target runs, in seconds.
 FUZZ_SECONDS ?= 60
 
-.PHONY: all deps build static demo test unit python e2e kubernetes kubernetes-parts crds sanitizers threads lint format fuzz bench install clean help
+.PHONY: all deps build static demo test unit python e2e kubernetes kubernetes-parts crds sanitizers threads lint format fuzz bench bench-kubernetes install clean help
 
 all: build
 
@@ -22,7 +22,7 @@ help:
 	@echo 'make static    files without shared libraries, in $(STATIC)/bin; prints their sizes'
 	@echo 'make lint      formatting, analyzers'
 	@echo 'make fuzz      each fuzz target for FUZZ_SECONDS=$(FUZZ_SECONDS)'
-	@echo 'make bench     speed and memory'
+	@echo 'make bench     speed and memory; make bench-kubernetes with a real API server'
 	@echo 'make install   DESTDIR= PREFIX=$(PREFIX)'
 	@echo 'make clean     forget what was built'
 
@@ -101,6 +101,9 @@ fuzz: deps $(FUZZ)/build.ninja
 
 bench: build
 	$(PYTHON) bench/run.py
+
+bench-kubernetes: build kubernetes-parts
+	$(PYTHON) bench/kubernetes.py
 
 install: $(BUILD)/build.ninja
 	meson configure $(BUILD) --prefix $(PREFIX)

@@ -287,19 +287,23 @@ static size_t on_body(char *data, size_t size, size_t count, void *ctx)
 
 /* ---- the start of a request ---- */
 
-/* Requests that could not be sent. */
+/* One that could not be sent; NULL: there is none. */
+static struct kube_request *find_unsent(const struct kube_client *client)
+{
+    for (uint32_t i = 0; i < client->requests.count; i++) {
+        struct kube_request *request = client->requests.items[i];
+        if (request->handle.easy == NULL)
+            return request;
+    }
+    return NULL;
+}
+
+/* Whoever is told may start and cancel requests. */
 static void on_failing(void *ctx)
 {
-    struct kube_client *client = ctx;
-    for (uint32_t i = 0; i < client->requests.count;) {
-        struct kube_request *request = client->requests.items[i];
-        if (request->handle.easy != NULL) {
-            i++;
-            continue;
-        }
+    struct kube_request *request;
+    while ((request = find_unsent(ctx)) != NULL)
         end_request(request, KUBE_FAILED, str_from_c(request->unsent.text), 0);
-        i = 0; /* others may have come and gone */
-    }
 }
 
 static bool submit(struct kube_request *request, const char *path, struct error *err)
@@ -363,21 +367,26 @@ void kube_request_cancel(struct kube_request *request)
 
 enum { LISTEN_PAUSE = 5000 };
 
+static struct kube_request *find_silent(const struct kube_client *client, uint64_t now)
+{
+    for (uint32_t i = 0; i < client->requests.count; i++) {
+        struct kube_request *request = client->requests.items[i];
+        if (request->silence > 0 && now - request->last_heard >= request->silence)
+            return request;
+    }
+    return NULL;
+}
+
 static void on_listening(void *ctx)
 {
     struct kube_client *client = ctx;
     uint64_t now = loop_now(client->loop);
+    struct kube_request *request;
     loop_arm(client->loop, &client->listening, LISTEN_PAUSE);
-    for (uint32_t i = 0; i < client->requests.count;) {
-        struct kube_request *request = client->requests.items[i];
-        if (request->silence == 0 || now - request->last_heard < request->silence) {
-            i++;
-            continue;
-        }
+    while ((request = find_silent(client, now)) != NULL) {
         if (!request->is_answered)
             client->doubted = now;
         end_request(request, KUBE_SILENT, STR("the API server has gone silent"), 0);
-        i = 0;
     }
 }
 

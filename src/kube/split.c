@@ -150,7 +150,7 @@ static bool open_bracket(struct kube_split *split, char c, struct error *err)
     bool is_list = split->mode == SPLIT_LIST;
     if (is_list && split->depth == 1 && split->has_field && c == '[' &&
         str_eq(split->field, STR("items")))
-        split->in_items = true;
+        split->in_items = split->has_items = true;
     else if (!split->is_capturing && split->depth == (!is_list ? 0 : split->in_items ? 2u : 1u))
         start_piece(split);
     split->brackets[split->depth++] = c;
@@ -190,7 +190,6 @@ static void take_colon(struct kube_split *split)
         memcpy(split->field_name, split->word, len);
         split->field = str_make(split->field_name, len);
         split->has_field = true;
-        split->has_items |= str_eq(split->field, STR("items"));
     }
 }
 
@@ -213,8 +212,16 @@ static void start_string(struct kube_split *split)
     keep(split, '"');
 }
 
+/* Of what stands between the items of a list only brackets and commas are none of them. */
+static bool is_odd_item(const struct kube_split *split, char c)
+{
+    return split->in_items && split->depth == 2 && (c == '\0' || strchr("{[]}, \t\r\n", c) == NULL);
+}
+
 static bool take_byte(struct kube_split *split, char c, struct error *err)
 {
+    if (is_odd_item(split, c))
+        return fail(err, "an item that is no object");
     switch (c) {
     case ' ':
     case '\t':
@@ -240,6 +247,9 @@ static bool take_byte(struct kube_split *split, char c, struct error *err)
         return true;
     default:
         keep(split, c);
+        /* `"items": null`, as some servers say of none. */
+        if (c == 'n' && split->depth == 1 && split->has_field)
+            split->has_items |= str_eq(split->field, STR("items"));
         return split->depth > 0 || fail(err, "an object was expected");
     }
 }

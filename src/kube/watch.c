@@ -63,22 +63,25 @@ static void tell_problem(struct kube_watch *watch, const char *problem)
     watch->events.problem(watch->events.ctx, problem);
 }
 
-/* The watch works. */
-static void settle(struct kube_watch *watch)
+/* Looks whether the watch works: it was taken, and has lasted. One that ends sooner is a failure, whatever it has brought: a server
+ * that has forgotten at once what it has just listed would be asked for lists without a pause. */
+static void on_settling(void *ctx)
 {
+    struct kube_watch *watch = ctx;
+    if (!kube_watch_is_live(watch)) {
+        loop_arm(watch->loop, &watch->settling, SETTLING);
+        return;
+    }
     watch->is_settled = true;
     watch->failures = 0;
     kube_request_set_silence(watch->request, WATCH_SILENCE);
     tell_problem(watch, NULL);
 }
 
-static void on_settling(void *ctx)
+static void start_watching(struct kube_watch *watch)
 {
-    struct kube_watch *watch = ctx;
-    if (kube_watch_is_live(watch))
-        settle(watch);
-    else
-        loop_arm(watch->loop, &watch->settling, SETTLING);
+    watch->state = WATCHING;
+    loop_arm(watch->loop, &watch->settling, SETTLING);
 }
 
 static void begin(struct kube_watch *watch)
@@ -92,9 +95,7 @@ static void tell_whole(struct kube_watch *watch)
 {
     watch->has_begun = watch->is_expired = watch->needs_list = false;
     watch->is_whole = watch->has_told = true;
-    watch->failures = 0;
     watch->events.whole(watch->events.ctx);
-    tell_problem(watch, NULL);
 }
 
 static void end_batch(struct kube_watch *watch)
@@ -227,10 +228,8 @@ static bool on_event(void *ctx, struct str json)
         if (watch->version.len == 0)
             return error_set(&watch->why, "the API server sent a list without a resourceVersion");
         tell_whole(watch);
-        watch->state = WATCHING;
+        start_watching(watch);
     }
-    if (watch->state == WATCHING && !watch->is_settled)
-        settle(watch);
     return true;
 }
 
@@ -310,7 +309,7 @@ static const char *what_ended_watch(const struct kube_watch *watch)
 {
     if (watch->state == STREAMING || !kube_split_is_complete(watch->split))
         return "the answer broke off";
-    return watch->is_settled ? NULL : "the watch ended at once";
+    return watch->is_settled ? NULL : "the watch ended too soon";
 }
 
 /* What went wrong with the request that has ended; empty: nothing. */
@@ -412,7 +411,7 @@ static void start_watch(struct kube_watch *watch)
     CLEANUP_BUF struct buf path = {0};
     watch_path_watch(&path, &watch->options, buf_str(&watch->version));
     start_request(watch, WATCHING, &path, LIST_SILENCE);
-    loop_arm(watch->loop, &watch->settling, SETTLING);
+    start_watching(watch);
 }
 
 /* The next request: the rest of a list, a list, or the watch. */

@@ -21,6 +21,11 @@ NODE = node_agent.NODE
 SECONDS = 60.0  # a guard: how long anything may take that needs no waiting of felix's own
 
 
+IS_SANITIZED = b"__asan_init" in node_agent.FELIX.read_bytes() if node_agent.FELIX.exists() else False
+# What was freed is kept for a while to be watched, which is not to count as memory in use.
+_SANITIZER = {"ASAN_OPTIONS": "quarantine_size_mb=1:malloc_context_size=3"}
+
+
 class ClusterAgent(node_agent.Agent):
     """One felix that reads a cluster, with its folder for logs and sockets."""
 
@@ -33,7 +38,7 @@ class ClusterAgent(node_agent.Agent):
 
     def launch(self, *arguments: str, **environment: str) -> "ClusterAgent":
         """Start it; variables of the environment are given beside those that it needs."""
-        ours = {
+        ours = _SANITIZER | {
             "KUBECONFIG": str(self.kubeconfig or ""),
             "HOME": str(self.folder),
             "FELIX_HEALTHENABLED": "true",
@@ -82,6 +87,10 @@ class ClusterAgent(node_agent.Agent):
         except TimeoutError as late:
             raise AssertionError(f"{late}; it says:\n{self.journal()}") from None
         return found[-1]
+
+    def most_memory(self) -> int:
+        """The most that it ever had in memory, in KiB."""
+        return self._status("VmHWM")
 
     def readiness(self) -> tuple[int, str]:
         """Status and text; (0, why) if the port is not open."""
@@ -172,9 +181,9 @@ def sidecar_of(agent: ClusterAgent, workload: str) -> Iterator[Sidecar]:
 
 
 @contextmanager
-def client_of(agent: ClusterAgent, workload: str) -> Iterator[SyncClient]:
-    """A foreign client in a pod's place, which minds at every message that nothing is amiss."""
-    with SyncClient(agent.mount(workload.replace("/", "."), workload)) as client:
+def client_of(agent: ClusterAgent, workload: str, pause: Callable[[], None] | None = None) -> Iterator[SyncClient]:
+    """A foreign client in a pod's place, which minds at every message that nothing is amiss; `pause` slows it down."""
+    with SyncClient(agent.mount(workload.replace("/", "."), workload), pause) as client:
         yield client
 
 
