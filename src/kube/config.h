@@ -4,8 +4,9 @@
  *     else in a pod                      ─► KUBERNETES_SERVICE_HOST/_PORT, …/serviceaccount/{token,ca.crt}
  *     else                               ─► ~/.kube/config
  *
- * Paths in a kubeconfig are relative to its folder. What cannot be honoured is an error: impersonation, and the old
- * auth-provider plug-ins, without which one would be somebody else than was meant.
+ * Paths in a kubeconfig are relative to its folder. Where both a file and its contents are given, the contents count; a token file goes
+ * before a token, and either, or a username, before a program. What cannot be honoured is an error: impersonation, and the old
+ * auth-provider plug-ins, without which one would be somebody else than was meant; and what contradicts itself.
  *
  * Source: Kubernetes' documentation, "Organizing Cluster Access Using kubeconfig Files"; client.authentication.k8s.io.
  */
@@ -50,5 +51,8 @@ struct kube_config {
 /* `path` NULL: as described above. Freed with kube_config_free, on error too. */
 bool kube_config_load(struct kube_config *config, const char *path, struct error *err);
 void kube_config_free(struct kube_config *config);
+
+/* Whether it has no control characters: with a line break in it a token would forge headers. */
+bool kube_token_is_sound(struct str token);
 
 #endif

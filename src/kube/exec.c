@@ -20,8 +20,8 @@ struct kube_exec_run {
     const struct kube_exec *exec;
     void (*done)(void *ctx, const struct kube_exec_result *result, const struct error *err);
     void *ctx;
-    pid_t pid; /* 0: it has ended and was waited for */
-    int status;
+    /* The leader of a group of its own; waited for only in the end, so that no other process can have the number before. 0: it was. */
+    pid_t pid;
     struct loop_watch output; /* fd -1: it has closed its output */
     struct loop_watch ended;  /* a pidfd; fd -1: it has ended */
     struct loop_timer patience;
@@ -42,7 +42,7 @@ static void free_run(struct kube_exec_run *run)
         close(run->ended.fd);
     }
     if (run->pid > 0) {
-        kill(run->pid, SIGKILL);
+        kill(-run->pid, SIGKILL); /* what it has started would hang on as well */
         waitpid(run->pid, NULL, 0);
     }
     buf_free(&run->text);
@@ -91,6 +91,8 @@ static bool parse(struct arena *arena, const struct kube_exec *exec, struct str 
                                   .certificate = text_of(status, STR("clientCertificateData")),
                                   .key = text_of(status, STR("clientKeyData"))};
     struct str expires = text_of(status, STR("expirationTimestamp"));
+    if (!kube_token_is_sound(result->token))
+        return error_set(err, "gave a token with bytes that no token has");
     if (expires.len > 0 && !time_parse(expires, &result->expires))
         return error_set(err, "expirationTimestamp %s is no time", quote(expires).text);
     if ((result->certificate.len > 0) != (result->key.len > 0))
@@ -106,8 +108,13 @@ static void take_result(struct kube_exec_run *run)
     CLEANUP_ARENA struct arena arena = {0};
     struct kube_exec_result result;
     struct error err;
-    if (!WIFEXITED(run->status) || WEXITSTATUS(run->status) != 0) {
-        error_set(&err, "failed (wait status %d)%s%s", run->status,
+    int status = 0;
+    waitpid(run->pid, &status, 0);
+    run->pid = 0;
+    if (status != 0) {
+        bool was_killed = WIFSIGNALED(status);
+        error_set(&err, "failed with %s %d%s%s", was_killed ? "signal" : "exit status",
+                  was_killed ? WTERMSIG(status) : WEXITSTATUS(status),
                   run->exec->install_hint != NULL ? "; " : "",
                   run->exec->install_hint != NULL ? run->exec->install_hint : "");
         fail(run, &err);
@@ -150,9 +157,6 @@ static void on_ended(void *ctx, uint32_t events)
 {
     struct kube_exec_run *run = ctx;
     (void)events;
-    if (waitpid(run->pid, &run->status, WNOHANG) != run->pid)
-        return;
-    run->pid = 0;
     loop_remove(run->loop, &run->ended);
     close(run->ended.fd);
     run->ended.fd = -1;
@@ -201,21 +205,30 @@ static struct str exec_info(struct arena *arena, const struct kube_config *confi
     return arena_copy(arena, buf_str(&out));
 }
 
+/* In the place of one of the same name: of doubled ones programs take the first or the last. */
+static void set_variable(char **env, size_t *count, const char *variable)
+{
+    size_t name = (size_t)(strchrnul(variable, '=') - variable) + 1, i = 0;
+    while (i < *count && strncmp(env[i], variable, name) != 0)
+        i++;
+    env[i] = (char *)variable;
+    *count += i == *count;
+}
+
 /* Ours, but for what the kubeconfig sets otherwise. */
 static char **make_environment(struct arena *arena, const struct kube_config *config)
 {
-    size_t ours = 0, more = 0, used = 0;
+    size_t ours = 0, more = 0, count = 0;
     while (environ[ours] != NULL)
         ours++;
     while (config->exec.env[more] != NULL)
         more++;
     char **env = arena_array(arena, ours + more + 2, sizeof(*env));
-    /* Of doubled names the first counts. */
-    for (size_t i = more; i > 0; i--)
-        env[used++] = (char *)config->exec.env[i - 1];
-    env[used++] = (char *)exec_info(arena, config).ptr;
     for (size_t i = 0; i < ours; i++)
-        env[used++] = environ[i];
+        set_variable(env, &count, environ[i]);
+    for (size_t i = 0; i < more; i++)
+        set_variable(env, &count, config->exec.env[i]);
+    set_variable(env, &count, exec_info(arena, config).ptr);
     return env;
 }
 
@@ -245,7 +258,8 @@ static int spawn(struct kube_exec_run *run, const struct kube_config *config, in
     posix_spawnattr_init(&attributes);
     /* We block signals that we read from a descriptor; it must not. */
     posix_spawnattr_setsigmask(&attributes, &none);
-    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
+    posix_spawnattr_setpgroup(&attributes, 0);
+    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETPGROUP);
     int problem =
         posix_spawnp(&run->pid, config->exec.command, &actions, &attributes,
                      make_arguments(&arena, &config->exec), make_environment(&arena, config));
