@@ -34,7 +34,7 @@ enum kube_outcome {
 struct kube_callbacks {
     /* Some bytes of the body of a 2xx answer. False: it makes no sense, and the request ends as KUBE_FAILED. It may not cancel. */
     bool (*on_data)(void *ctx, struct str bytes);
-    /* Behind the data that came together; may be NULL. */
+    /* Behind the data that came together, and before the end; may be NULL. */
     void (*on_turn_end)(void *ctx);
     /* Called once, last, unless cancelled; never from within kube_request_start. `message` is for people; `retry_after`:
      * seconds that the server asks for, 0: it does not say. */
@@ -50,7 +50,7 @@ void kube_request_set_silence(struct kube_request *request, uint64_t silence);
 void kube_request_cancel(struct kube_request *request);
 
 struct kube_client_stats {
-    uint64_t requests, bytes; /* of bodies, as they came over the wire */
+    uint64_t requests, bytes; /* of bodies, unpacked */
 };
 struct kube_client_stats kube_client_stats(const struct kube_client *client);
 

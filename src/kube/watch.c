@@ -18,8 +18,12 @@ enum {
     WATCH_GRACE = 30 * 1000,
     /* Milliseconds without a byte before the end of a list. */
     LIST_SILENCE = 30 * 1000,
-    /* A server that takes the request but never says that the list is complete (its etcd is too old for that). */
+    /* A server that takes the request but never says that the list is complete (its etcd is too old for that): milliseconds without a
+     * byte; where changes keep coming, seconds that the stream lasts, and as many more at random. */
     STREAM_SILENCE = 15 * 1000,
+    STREAM_LASTS = 60,
+    /* Milliseconds that a watch lasts at least: a server that ends each at once is not asked without a pause. */
+    WATCH_LEAST = 1000,
 };
 
 enum state { PAUSING, LISTING, STREAMING, WATCHING };
@@ -40,6 +44,7 @@ struct kube_watch {
     bool has_begun;                /* `begin` was called, and `whole` not yet */
     bool has_told;                 /* since the last batch_end */
     uint64_t silence;              /* of the watch: when it has lasted too long */
+    uint64_t started;              /* the request, as loop_now */
     struct buf version, next_page; /* resourceVersion; metadata.continue */
     struct error why;              /* what ends the request from within */
     struct error told;             /* the problem that was told last; empty: none */
@@ -73,9 +78,11 @@ static void begin(struct kube_watch *watch)
 
 static void tell_whole(struct kube_watch *watch)
 {
+    /* After a 410 only the watch shows that it was of use. */
+    if (!watch->is_expired)
+        watch->failures = 0;
     watch->has_begun = watch->is_expired = watch->needs_list = false;
     watch->is_whole = watch->has_told = true;
-    watch->failures = 0;
     watch->events.whole(watch->events.ctx);
     tell_problem(watch, NULL);
 }
@@ -111,7 +118,8 @@ static const struct doc_node *load(struct kube_watch *watch, struct arena *arena
     if (file.count == 1 && !file.entries[0].failed && file.entries[0].root->type == DOC_MAP)
         return file.entries[0].root;
     error_set(&watch->why, "the API server sent no JSON object: %s",
-              file.count == 1 ? file.entries[0].error.text : "nothing");
+              file.count == 1 && file.entries[0].failed ? file.entries[0].error.text
+                                                        : "it is another value");
     return NULL;
 }
 
@@ -169,6 +177,13 @@ static bool take_error(struct kube_watch *watch, const struct doc_node *status)
                      quote(text_of(status, STR("message"))).text);
 }
 
+/* The watch works. */
+static void take_success(struct kube_watch *watch)
+{
+    watch->failures = 0;
+    tell_problem(watch, NULL);
+}
+
 static bool on_event(void *ctx, struct str json)
 {
     struct kube_watch *watch = ctx;
@@ -192,10 +207,9 @@ static bool on_event(void *ctx, struct str json)
         tell_whole(watch);
         watch->state = WATCHING;
         kube_request_set_silence(watch->request, watch->silence);
+    } else if (watch->state == WATCHING) {
+        take_success(watch);
     }
-    /* What comes now shows that the watch works. */
-    if (watch->state == WATCHING)
-        watch->failures = 0;
     return true;
 }
 
@@ -241,8 +255,6 @@ static void fail(struct kube_watch *watch, const char *problem, unsigned retry_a
 static void take_missing(struct kube_watch *watch)
 {
     if (!watch->is_whole) {
-        if (!watch->has_begun)
-            begin(watch);
         tell_whole(watch);
         end_batch(watch);
     }
@@ -254,10 +266,34 @@ static void take_missing(struct kube_watch *watch)
 /* A page, or all of the list, has come. */
 static void take_page(struct kube_watch *watch)
 {
+    if (watch->next_page.len == 0 && watch->version.len == 0) {
+        fail(watch, "the list has no resourceVersion", 0);
+        return;
+    }
     if (watch->next_page.len == 0)
         tell_whole(watch);
-    end_batch(watch);
     go_on(watch);
+    end_batch(watch); /* last: it may ask for the list anew */
+}
+
+/* The server has ended the watch. */
+static void take_end(struct kube_watch *watch)
+{
+    if (loop_now(watch->loop) - watch->started < WATCH_LEAST) {
+        fail(watch, "the API server ends each watch at once", 0);
+        return;
+    }
+    take_success(watch);
+    go_on(watch); /* its time was over */
+}
+
+/* Whether the server cannot stream lists: it does not understand it, or does not come to the end of the list. It will not do better
+ * later. */
+static bool lacks_streaming(const struct kube_watch *watch, enum kube_outcome outcome)
+{
+    uint64_t lasted = loop_now(watch->loop) - watch->started;
+    return outcome == KUBE_INVALID || outcome == KUBE_SILENT ||
+           (outcome == KUBE_OK && lasted >= (uint64_t)STREAM_LASTS * 1000 / 2);
 }
 
 static void on_end(void *ctx, enum kube_outcome outcome, struct str message, unsigned retry_after)
@@ -267,21 +303,20 @@ static void on_end(void *ctx, enum kube_outcome outcome, struct str message, uns
     enum state state = watch->state;
     bool is_complete = kube_split_is_complete(watch->split);
     watch->request = NULL;
-    end_batch(watch);
     error_set(&problem, "%s%.*s", watch->why.text,
               watch->why.text[0] == '\0' ? (int)message.len : 0, message.ptr);
     if (outcome == KUBE_GONE)
         watch->is_expired = true;
     watch->needs_list |= watch->is_expired;
-    /* Who does not understand it, or does not come to the end of the list, will not do better later. */
-    if (state == STREAMING && (outcome == KUBE_INVALID || outcome == KUBE_SILENT))
-        watch->options.no_streaming = true;
     if (outcome == KUBE_NOT_FOUND) {
         take_missing(watch);
+    } else if (state == STREAMING && lacks_streaming(watch, outcome)) {
+        watch->options.no_streaming = true;
+        go_on(watch);
     } else if (outcome == KUBE_OK && state == LISTING && is_complete) {
         take_page(watch);
     } else if (outcome == KUBE_OK && state == WATCHING && is_complete) {
-        go_on(watch); /* its time was over */
+        take_end(watch);
     } else if (watch->is_expired && state == WATCHING && watch->failures == 0) {
         watch->failures++;
         pause_for(watch,
@@ -298,6 +333,7 @@ static void start_request(struct kube_watch *watch, enum state state, struct buf
                                              watch};
     const struct kube_callbacks callbacks = {on_data, on_turn_end, on_end, watch};
     watch->state = state;
+    watch->started = loop_now(watch->loop);
     watch->why.text[0] = '\0';
     kube_split_free(watch->split);
     watch->split = kube_split_new(state == LISTING ? SPLIT_LIST : SPLIT_VALUES, watch->options.drop,
@@ -334,17 +370,19 @@ static void start_list(struct kube_watch *watch)
     if (watch->next_page.len > 0) {
         buf_append_str(&path, STR("&continue="));
         append_url_encoded(&path, buf_str(&watch->next_page));
+        watch->next_page.len = 0; /* the next has to say whether there are more */
     } else {
         begin(watch);
+        watch->version.len = 0;
         if (!watch->is_expired)
             buf_append_str(&path, STR("&resourceVersion=0"));
     }
     start_request(watch, LISTING, &path, LIST_SILENCE);
 }
 
-static void append_watch(struct kube_watch *watch, struct buf *path)
+static void append_watch(struct kube_watch *watch, struct buf *path, uint32_t lasts)
 {
-    uint32_t seconds = WATCH_LASTS + random_below(WATCH_LASTS);
+    uint32_t seconds = lasts + random_below(lasts);
     buf_printf(path, "watch=1&allowWatchBookmarks=true&timeoutSeconds=%u", seconds);
     watch->silence = (uint64_t)seconds * 1000 + WATCH_GRACE;
 }
@@ -353,7 +391,7 @@ static void start_streaming(struct kube_watch *watch)
 {
     CLEANUP_BUF struct buf path = {0};
     start_path(watch, &path);
-    append_watch(watch, &path);
+    append_watch(watch, &path, STREAM_LASTS);
     buf_append_str(&path, STR("&sendInitialEvents=true&resourceVersionMatch=NotOlderThan"));
     begin(watch);
     start_request(watch, STREAMING, &path, STREAM_SILENCE);
@@ -363,7 +401,7 @@ static void start_watch(struct kube_watch *watch)
 {
     CLEANUP_BUF struct buf path = {0};
     start_path(watch, &path);
-    append_watch(watch, &path);
+    append_watch(watch, &path, WATCH_LASTS);
     buf_append_str(&path, STR("&resourceVersion="));
     append_url_encoded(&path, buf_str(&watch->version));
     start_request(watch, WATCHING, &path, watch->silence);

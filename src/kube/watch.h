@@ -46,7 +46,7 @@ struct kube_watch *kube_watch_new(struct loop *loop, struct kube_client *client,
                                   const struct kube_watch_events *events);
 void kube_watch_free(struct kube_watch *watch);
 
-/* Has everything listed anew, soon. Not from within its own calls. */
+/* Has everything listed anew, soon. Of its own calls, only from within batch_end. */
 void kube_watch_relist(struct kube_watch *watch);
 
 /* Whether it is watching now: news would come. */
