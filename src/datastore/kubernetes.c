@@ -201,7 +201,7 @@ static void use_group(struct kubernetes *k, struct str api)
 static bool has_group(const struct doc_node *root, struct str name)
 {
     const struct doc_node *groups = doc_get(root, STR("groups"));
-    for (size_t i = 0; groups != NULL && groups->type == DOC_LIST && i < groups->count; i++) {
+    for (size_t i = 0; i < groups->count; i++) {
         const struct doc_node *own = doc_get(groups->items[i], STR("name"));
         if (own != NULL && own->type == DOC_STRING && str_eq(own->text, name))
             return true;
@@ -209,15 +209,16 @@ static bool has_group(const struct doc_node *root, struct str name)
     return false;
 }
 
-static void take_groups(struct kubernetes *k)
+/* False: the answer is no list of groups; none in it would be no reason to believe that there are none. */
+static bool take_groups(struct kubernetes *k)
 {
     CLEANUP_ARENA struct arena arena = {0};
     struct doc_file file = doc_load(&arena, buf_str(&k->groups), true);
-    if (file.count != 1 || file.entries[0].failed) {
-        discover_later(k);
-        return;
-    }
-    const struct doc_node *root = file.entries[0].root;
+    if (file.count != 1 || file.entries[0].failed)
+        return false;
+    const struct doc_node *root = file.entries[0].root, *groups = doc_get(root, STR("groups"));
+    if (groups == NULL || groups->type != DOC_LIST)
+        return false;
     if (!k->has_looked && !has_group(root, STR("crd.projectcalico.org")) &&
         !has_group(root, STR("projectcalico.org")))
         log_message(LOG_WARNING, "Calico's resources are not installed in the cluster; Kubernetes' "
@@ -230,6 +231,7 @@ static void take_groups(struct kubernetes *k)
     else
         discover_later(k);
     end_batch(k);
+    return true;
 }
 
 static bool on_groups_data(void *ctx, struct str bytes)
@@ -245,12 +247,12 @@ static void on_groups_end(void *ctx, enum kube_outcome outcome, struct str messa
     struct kubernetes *k = ctx;
     (void)retry_after;
     k->request = NULL;
-    if (outcome == KUBE_OK) {
+    if (outcome == KUBE_OK && take_groups(k)) {
         k->told.text[0] = '\0';
-        take_groups(k);
         return;
     }
-    CLEANUP_FREE char *problem = mem_strndup(message);
+    CLEANUP_FREE char *problem =
+        mem_strndup(outcome == KUBE_OK ? STR("its answer is no list of groups") : message);
     if (strcmp(problem, k->told.text) != 0)
         log_event(LOG_WARNING, "Cannot ask the API server which resources there are; trying again",
                   LOG_C("server", k->config.server), LOG_C("problem", problem));
