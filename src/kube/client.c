@@ -44,6 +44,7 @@ struct kube_client {
     struct kube_credential *credential;
     CURLM *multi;
     bool is_busy; /* within a call of libcurl's multi interface, which must not be entered again */
+    bool has_waiting;            /* requests that wait for a connection may have to be woken */
     struct loop_timer timer;     /* libcurl's */
     struct loop_timer failing;   /* tells requests that could not be sent */
     struct loop_timer listening; /* looks for requests that have gone silent */
@@ -172,6 +173,19 @@ static void drop_cancelled(struct kube_client *client)
     }
 }
 
+/* Requests wait to see whether they can share the first one's connection. When they cannot, libcurl (7.88) does not look at them again
+ * before some request ends, and a watch does not: the end of one that never was makes it look. */
+static void wake_waiting(struct kube_client *client)
+{
+    CURL *none = client->has_waiting ? client->curl->easy_init() : NULL;
+    client->has_waiting = false;
+    if (none == NULL)
+        return;
+    client->curl->multi_add_handle(client->multi, none);
+    client->curl->multi_remove_handle(client->multi, none);
+    client->curl->easy_cleanup(none);
+}
+
 /* One call of libcurl, and what comes of it. */
 static void act(struct kube_client *client, curl_socket_t fd, int what)
 {
@@ -179,6 +193,7 @@ static void act(struct kube_client *client, curl_socket_t fd, int what)
     client->is_busy = true;
     client->curl->multi_socket_action(client->multi, fd, what, &running);
     client->is_busy = false;
+    wake_waiting(client);
     end_turn(client);
     reap(client);
     drop_cancelled(client);
@@ -260,6 +275,14 @@ static size_t on_body(char *data, size_t size, size_t count, void *ctx)
     size_t room = ERROR_LIMIT - request->error_body.len;
     buf_append(&request->error_body, data, len < room ? len : room);
     return len;
+}
+
+static size_t on_header(char *data, size_t size, size_t count, void *ctx)
+{
+    struct kube_request *request = ctx;
+    if (str_starts_with(str_make(data, size * count), STR("HTTP/1.")))
+        request->client->has_waiting = true;
+    return size * count;
 }
 
 /* Half a minute without an acknowledgement: the peer, or the way to it, is gone. */
@@ -363,6 +386,8 @@ static void set_options(struct kube_request *request)
     curl->easy_setopt(easy, CURLOPT_ERRORBUFFER, request->error);
     curl->easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
     curl->easy_setopt(easy, CURLOPT_WRITEDATA, request);
+    curl->easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
+    curl->easy_setopt(easy, CURLOPT_HEADERDATA, request);
     curl->easy_setopt(easy, CURLOPT_SOCKOPTFUNCTION, set_socket_options);
     curl->easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
     curl->easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "https,http");

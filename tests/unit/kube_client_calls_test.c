@@ -1,6 +1,24 @@
 /* kube/client.h: requests that get no answer, that are cancelled, and that are made from within others. */
 #include "client_world.h"
 
+/* Those that begin together need not wait for one of them to end. */
+static void test_at_once_without_an_end(void **state)
+{
+    (void)state;
+    struct world world = {.reply = {.ending = API_OPEN}};
+    struct call calls[20] = {0};
+    world_start(&world, "");
+    for (size_t i = 0; i < COUNT(calls); i++)
+        call_start(&calls[i], &world, "/", 0);
+    clock_pass(world.loop, 1000);
+    assert_int_equal(world.asked, COUNT(calls));
+    for (size_t i = 0; i < COUNT(calls); i++) {
+        kube_request_cancel(calls[i].request);
+        call_free(&calls[i]);
+    }
+    world_end(&world);
+}
+
 /* ---- silence ---- */
 
 static void test_silence(void **state)
@@ -147,6 +165,7 @@ static void test_start_from_callbacks(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_at_once_without_an_end),
         cmocka_unit_test(test_silence),
         cmocka_unit_test(test_not_silent),
         cmocka_unit_test(test_cancel),
