@@ -135,16 +135,21 @@ static bool means(const struct known_object *known, const struct model_key *key)
     return model_key_eq(&own, key);
 }
 
-/* Another object that means the same resource: upstream stored `x` of the default tier as `default.x`, and does not any more. */
+static bool is_twin(const struct known_object *known, const struct known_object *other)
+{
+    struct model_key key = model_key(known);
+    return other != known && other->is_told && means(other, &key);
+}
+
+/* Another object that was told as the same resource: upstream stored `x` of the default tier as `default.x`, and does not any more. */
 static struct known_object *find_twin(const struct kubernetes_objects *objects,
                                       const struct known_object *known)
 {
-    struct model_key key = model_key(known);
     struct known_object *other = map_get(&objects->known, meaning(known));
-    if (other != NULL && other != known && means(other, &key))
+    if (other != NULL && is_twin(known, other))
         return other;
     other = map_get(&objects->renamed, meaning(known));
-    while (other != NULL && (other == known || !means(other, &key)))
+    while (other != NULL && !is_twin(known, other))
         other = other->next_renamed;
     return other;
 }

@@ -15,7 +15,9 @@ static bool read_text(const char *path, struct buf *text, bool *is_missing, stru
     if (file == NULL)
         return error_set(err, "cannot open kubeconfig %s: %s", quote(str_from_c(path)).text,
                          strerror(errno));
-    text->len = fread(buf_reserve(text, FILE_LIMIT + 1), 1, FILE_LIMIT + 1, file);
+    size_t len;
+    while (text->len <= FILE_LIMIT && (len = fread(buf_reserve(text, 4096), 1, 4096, file)) > 0)
+        text->len += len;
     bool ok = !ferror(file) && text->len <= FILE_LIMIT;
     fclose(file);
     return ok || error_set(err, "cannot read kubeconfig %s, or it is larger than 4 MiB",
