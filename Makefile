@@ -11,7 +11,7 @@ PYTHON := .venv/bin/python
 # Loads that end: how long each fuzz target runs, in seconds.
 FUZZ_SECONDS ?= 60
 
-.PHONY: all deps build static demo test unit python e2e kubernetes kubernetes-parts crds sanitizers threads lint format fuzz bench install clean help
+.PHONY: all deps build static demo test unit python e2e kubernetes kubernetes-parts crds sanitizers threads lint format fuzz bench bench-kubernetes install clean help
 
 all: build
 
@@ -22,7 +22,7 @@ help:
 	@echo 'make static    files without shared libraries, in $(STATIC)/bin; prints their sizes'
 	@echo 'make lint      formatting, analyzers'
 	@echo 'make fuzz      each fuzz target for FUZZ_SECONDS=$(FUZZ_SECONDS)'
-	@echo 'make bench     speed and memory'
+	@echo 'make bench     speed and memory; make bench-kubernetes with a real API server'
 	@echo 'make install   DESTDIR= PREFIX=$(PREFIX)'
 	@echo 'make clean     forget what was built'
 
@@ -77,7 +77,7 @@ e2e: build
 kubernetes-parts: deps
 	@$(PYTHON) scripts/kubernetes-parts.py
 
-kubernetes: kubernetes-parts
+kubernetes: build kubernetes-parts
 	$(PYTHON) -m pytest -q tests/kubernetes
 
 # The definitions of Calico's resources, from their tables.
@@ -87,7 +87,7 @@ crds: deps
 # The linker warns of getaddrinfo; dikastes(8), STATIC BUILD, says what that means.
 static: deps $(STATIC)/build.ninja
 	@ninja -C $(STATIC) --quiet
-	@stat -c '%n: %s bytes' $(STATIC)/bin/dikastes $(STATIC)/bin/uds
+	@stat -c '%n: %s bytes' $(STATIC)/bin/dikastes $(STATIC)/bin/uds $(STATIC)/bin/csi-driver
 
 lint: deps $(BUILD)/build.ninja
 	scripts/lint.sh $(BUILD)
@@ -101,6 +101,9 @@ fuzz: deps $(FUZZ)/build.ninja
 
 bench: build
 	$(PYTHON) bench/run.py
+
+bench-kubernetes: build kubernetes-parts
+	$(PYTHON) bench/kubernetes.py
 
 install: $(BUILD)/build.ninja
 	meson configure $(BUILD) --prefix $(PREFIX)

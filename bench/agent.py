@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 
-import cluster
+import shape
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -36,7 +36,7 @@ class Agent:
     def __init__(self, program, folder, prefix):
         self.began = time.monotonic_ns()
         self.process = subprocess.Popen(
-            [program, "--directory", folder, "--node", cluster.NODE, "--policy-sync-prefix", prefix,
+            [program, "--directory", folder, "--node", shape.NODE, "--policy-sync-prefix", prefix,
              "--log-level", "error"], stdin=subprocess.DEVNULL)
 
     def cpu_seconds(self):
@@ -77,19 +77,19 @@ def write_credentials(prefix, world):
         (prefix / "mount" / f"uid-{index}").mkdir(parents=True)
         (prefix / "creds" / f"uid-{index}.json").write_text(json.dumps({
             "UID": f"uid-{index}", "Workload": f"pod-{index}", "ServiceAccount": "web",
-            "Namespace": f"namespace-{index // cluster.PODS_A_NAMESPACE}"}))
+            "Namespace": f"namespace-{index // shape.PODS_A_NAMESPACE}"}))
     return [f"uid-{index}" for index in world.local_pods()]
 
 
 def changes(world, count):
     """kind -> list of functions that make one change which some sidecar is told of."""
-    local_apps = {index // cluster.REPLICAS for index in world.local_pods()}
+    local_apps = {index // shape.REPLICAS for index in world.local_pods()}
     felt = [index for index in range(world.policies) if index % 10 < 9
-            and world.pod_of_policy(index) // cluster.REPLICAS in local_apps]
+            and world.pod_of_policy(index) // shape.REPLICAS in local_apps]
     return {
         "policy changed": [lambda i=i, n=n: world.write_policy(i, n + 1)
                            for n, i in enumerate((felt * count)[:count])],
-        "namespace relabelled": [lambda n=n: world.write_namespace(n * world.stride // 100, (n + 1) % cluster.TEAMS)
+        "namespace relabelled": [lambda n=n: world.write_namespace(n * world.stride // 100, (n + 1) % shape.TEAMS)
                                  for n in range(count)],
     }
 
@@ -111,7 +111,7 @@ def measure_changes(agent, sidecars, world, count):
 def measure(arguments, folder):
     directory, prefix = folder / "directory", folder / "nodeagent"
     directory.mkdir()
-    world = cluster.Cluster(directory, arguments.policies, arguments.pods, arguments.local)
+    world = shape.Directory(directory, arguments.policies, arguments.pods, arguments.local)
     print(f"writing {arguments.policies} policies and {arguments.pods} pods", file=sys.stderr, flush=True)
     world.write()
     names = write_credentials(prefix, world)

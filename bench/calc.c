@@ -89,7 +89,8 @@ static struct model_resource *make_pod(size_t i, unsigned version)
     e->account = str_from_c(account);
     e->labels.items = arena_array(a, 8, sizeof(struct model_label));
     put_label(a, &e->labels, "app", arena_printf(a, "app-%zu", application_of(i)));
-    put_label(a, &e->labels, "pod-template-hash", arena_printf(a, "h%zu", application_of(i) * 7919));
+    put_label(a, &e->labels, "pod-template-hash",
+              arena_printf(a, "h%zu", application_of(i) * 7919));
     put_label(a, &e->labels, "projectcalico.org/namespace", arena_copy(a, str_from_c(ns.text)));
     put_label(a, &e->labels, "projectcalico.org/orchestrator", STR("k8s"));
     put_label(a, &e->labels, "projectcalico.org/serviceaccount", str_from_c(account));
@@ -110,8 +111,7 @@ static struct model_resource *make_pod(size_t i, unsigned version)
 
 static struct model_resource *make_namespace(size_t i, size_t team)
 {
-    struct model_resource *r =
-        new_resource(MODEL_NAMESPACE, "", name("namespace-%zu", i).text);
+    struct model_resource *r = new_resource(MODEL_NAMESPACE, "", name("namespace-%zu", i).text);
     r->labels.items = arena_array(&r->arena, 2, sizeof(struct model_label));
     put_label(&r->arena, &r->labels, "env", i % 4 == 0 ? STR("prod") : STR("test"));
     put_label(&r->arena, &r->labels, "team", arena_printf(&r->arena, "team-%zu", team));
@@ -140,8 +140,8 @@ static void set_rules(struct arena *a, struct model_rules *rules, size_t i, unsi
         rule->protocol = (struct model_protocol){true, STR("tcp"), 6};
         rule->destination.ports.items = arena_array(a, 1, sizeof(struct model_port));
         rule->destination.ports.count = 1;
-        rule->destination.ports.items[0] = (struct model_port){
-            .first = (uint16_t)(8000 + version), .last = (uint16_t)(8000 + version)};
+        rule->destination.ports.items[0] = (struct model_port){.first = (uint16_t)(8000 + version),
+                                                               .last = (uint16_t)(8000 + version)};
         set_selector(a, &rule->source.selector, arena_printf(a, "app == 'app-%zu'", peer));
         if (j == 1)
             set_selector(a, &rule->source.namespace_selector,
@@ -167,9 +167,9 @@ static struct model_resource *make_policy(size_t i, unsigned version)
     p->order = 1000;
     p->applies_ingress = true;
     set_rules(&r->arena, &p->ingress, i, version);
-    struct str app =
-        arena_printf(&r->arena, "%sapp == 'app-%zu'",
-                     kubernetes ? "projectcalico.org/orchestrator == 'k8s' && " : "", application_of(pod));
+    struct str app = arena_printf(&r->arena, "%sapp == 'app-%zu'",
+                                  kubernetes ? "projectcalico.org/orchestrator == 'k8s' && " : "",
+                                  application_of(pod));
     set_selector(&r->arena, &p->selector, app);
     if (global)
         set_selector(&r->arena, &p->namespace_selector, STR("env == 'prod'"));
@@ -207,13 +207,18 @@ static double cpu_seconds(void)
 
 static long resident_kib(void)
 {
-    long size = 0, resident = 0;
+    struct str size, rest;
+    uint64_t pages = 0;
+    char text[128] = "";
     FILE *file = fopen("/proc/self/statm", "re");
-    if (file == NULL || fscanf(file, "%ld %ld", &size, &resident) != 2)
-        resident = 0;
+    if (file != NULL && fgets(text, sizeof(text), file) != NULL) {
+        str_cut(str_from_c(text), ' ', &size, &rest);
+        str_cut(rest, ' ', &size, &rest);
+        str_parse_uint(size, UINT32_MAX, &pages);
+    }
     if (file != NULL)
         fclose(file);
-    return resident * 4;
+    return (long)pages * 4;
 }
 
 static void load(struct calc *calc)
@@ -249,14 +254,26 @@ static void measure(struct calc *calc, const char *what, struct model_resource *
         costs[i] = (cpu_seconds() - start) * 1e6;
     }
     qsort(costs, CHANGES, sizeof(costs[0]), compare_doubles);
-    printf(", \"%s\": {\"median_us\": %.1f, \"p99_us\": %.1f, \"worst_us\": %.1f, \"messages\": %.2f}", what,
-           costs[CHANGES / 2], costs[CHANGES * 99 / 100], costs[CHANGES - 1],
-           (double)(messages - before) / CHANGES);
+    printf(
+        ", \"%s\": {\"median_us\": %.1f, \"p99_us\": %.1f, \"worst_us\": %.1f, \"messages\": %.2f}",
+        what, costs[CHANGES / 2], costs[CHANGES * 99 / 100], costs[CHANGES - 1],
+        (double)(messages - before) / CHANGES);
 }
 
 static struct model_resource *remote_relabelled(size_t i)
 {
     return make_pod((i * 37 * (pod_count / local_count) + 1) % pod_count, (unsigned)i + 2);
+}
+
+/* To the next application and the other tier: out of some sets, into others. */
+static struct model_resource *remote_moved(size_t i)
+{
+    size_t others = pod_count / local_count, pod = i * others % pod_count + 2;
+    struct model_resource *r = make_pod(pod, 1);
+    struct model_labels *labels = &r->endpoint.labels;
+    labels->items[0].value = arena_printf(&r->arena, "app-%zu", application_of(pod) + 1);
+    labels->items[5].value = pod % 3 == 0 ? STR("back") : STR("front");
+    return r;
 }
 
 static struct model_resource *local_relabelled(size_t i)
@@ -308,14 +325,17 @@ int main(int argc, char **argv)
     struct calc *calc = calc_new(&scope);
     uint64_t start = clock_nanoseconds();
     load(calc);
-    printf("{\"policies\": %zu, \"pods\": %zu, \"local\": %zu, \"in_sync_s\": %.3f, \"cpu_s\": %.3f, "
-           "\"resident_kib\": %ld, \"messages\": %llu",
-           policy_count, pod_count, local_count, (double)(clock_nanoseconds() - start) / 1e9,
-           cpu_seconds(), resident_kib(), (unsigned long long)messages);
+    printf(
+        "{\"policies\": %zu, \"pods\": %zu, \"local\": %zu, \"in_sync_s\": %.3f, \"cpu_s\": %.3f, "
+        "\"resident_kib\": %ld, \"messages\": %llu",
+        policy_count, pod_count, local_count, (double)(clock_nanoseconds() - start) / 1e9,
+        cpu_seconds(), resident_kib(), (unsigned long long)messages);
     struct calc_stats stats = calc_stats(calc);
     printf(", \"active_policies\": %zu, \"ip_sets\": %zu, \"members\": %zu, \"groups\": %zu",
-           stats.policies.active, stats.ipsets.sets, stats.ipsets.members, stats.ipsets.labels.groups);
+           stats.policies.active, stats.ipsets.sets, stats.ipsets.members,
+           stats.ipsets.labels.groups);
     measure(calc, "remote pod relabelled", remote_relabelled);
+    measure(calc, "remote pod moved to another application", remote_moved);
     measure(calc, "local pod relabelled", local_relabelled);
     measure(calc, "remote pod added", remote_added);
     measure(calc, "policy changed", policy_changed);

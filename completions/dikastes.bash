@@ -8,7 +8,7 @@ _dikastes_value() {
         mapfile -t COMPREPLY < <(compgen -f -- "$3")
         ;;
     server:-d | server:--dial)
-        mapfile -t COMPREPLY < <(compgen -f -- "$3"; compgen -W 'unix: directory: localhost:50051' -- "$3")
+        mapfile -t COMPREPLY < <(compgen -f -- "$3"; compgen -W 'unix: directory: kubernetes: localhost:50051' -- "$3")
         compopt -o nospace
         ;;
     server:--log-level) mapfile -t COMPREPLY < <(compgen -W 'debug info warning error' -- "$3") ;;

@@ -11,9 +11,10 @@ from typing import Sequence
 
 from mesh.envoy_config import InboundPort, MutualTls, Protocol
 from mesh.mesh import Mesh, Pod
-from mesh.network import ENVOY_UID, Namespace
+from mesh.network import ENVOY_UID, Namespace, as_user
 from mesh.requirements import Programs
 from mesh.resources import read_pods
+from mesh.stream import Stream
 
 HERE = Path(__file__).resolve().parent
 HTTP_PORT = 8080
@@ -43,7 +44,7 @@ class Bank:
 
     def __init__(self, mesh: Mesh) -> None:
         self.mesh = mesh
-        self.node = mesh.network.node
+        self.outside = mesh.network.node
         pods = read_pods(mesh.resources.path)
         self.customer, self.summary, self.database, self.attack = (
             mesh.add_pod(pods[name]) for name in ("customer", "summary", "database", "attack")
@@ -52,11 +53,12 @@ class Bank:
 
     @property
     def logs(self) -> list[Path]:
-        """Every log of every pod."""
-        return [log for pod in self.mesh.pods for log in pod.logs]
+        """Every log of the node and of every pod."""
+        return [*self.mesh.node.logs, *(log for pod in self.mesh.pods for log in pod.logs)]
 
     def open(self) -> None:
-        """Start the services, each with its sidecar and dikastes. The attacker has neither."""
+        """Start felix, and the services, each with its sidecar and dikastes. The attacker has neither."""
+        self.mesh.node.start_felix()
         services = {
             self.customer: ["customer", "--summary", self.summary.address],
             self.summary: ["summary", "--database", self.database.address],
@@ -85,8 +87,8 @@ class Bank:
             *("--header", f"x-request-id: {identifier}", "--write-out", "\n%{http_code}"),
             *arguments,
         ]
-        namespace = {"outside": self.node} | {pod.spec.name: pod.namespace for pod in self.mesh.pods}
-        command = namespace[where].command(argv, ENVOY_UID if past_sidecar else None)
+        namespace = {"outside": self.outside} | {pod.spec.name: pod.namespace for pod in self.mesh.pods}
+        command = namespace[where].command(as_user(ENVOY_UID, argv) if past_sidecar else argv)
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         body, _, status = done.stdout.rpartition("\n")
         return Answer(int(status or 0), (body or done.stderr).strip(), identifier)
@@ -105,9 +107,13 @@ class Bank:
     def post_until(self, pod: Pod, status: int, began: float) -> float:
         """Repeat a POST to a pod from outside until its status is this; the milliseconds since `began`."""
         while (passed := time.monotonic() - began) < _EFFECT_SECONDS:
-            if _post(self.node, pod.address) == status:
+            if _ask(self.outside, "POST", pod.address) == status:
                 return (time.monotonic() - began) * 1000
         raise TimeoutError(f"{pod.spec.name} did not answer {status} within {passed:.0f} s")
+
+    def ask_again_and_again(self, pod: Pod, method: str) -> Stream[int]:
+        """A stream of requests to a pod from outside; their statuses are its answers."""
+        return Stream(lambda: _ask(self.outside, method, pod.address))
 
 
 def open_bank(programs: Programs) -> Mesh:
@@ -119,12 +125,12 @@ def _database_ports(mode: MutualTls) -> list[InboundPort]:
     return [InboundPort(HTTP_PORT, mutual_tls=mode), InboundPort(SQL_PORT, Protocol.TCP, mode)]
 
 
-def _post(where: Namespace, address: str) -> int:
+def _ask(where: Namespace, method: str, address: str) -> int:
     with where.entered():
         connection = http.client.HTTPConnection(address, HTTP_PORT, timeout=5)
         connection.connect()
     try:
-        connection.request("POST", "/")
+        connection.request(method, "/")
         return connection.getresponse().status
     finally:
         connection.close()

@@ -15,10 +15,14 @@ from mesh.access_log import Entry, NotLogged
 from mesh.certificates import spiffe_id
 from mesh.envoy_config import MutualTls
 from mesh.mesh import Pod
+from mesh.node import METRICS_PORT
 from mesh.processes import StartFailed, tail
+from mesh.stream import wait_for_all
 from narrator import Narrator
 
 Step = Callable[[Bank, Narrator], None]
+
+_SOME = 20  # requests, before a stream of them has shown something
 
 
 def page_works(bank: Bank, say: Narrator) -> None:
@@ -105,12 +109,8 @@ def plain_text_under_permissive(bank: Bank, say: Narrator) -> None:
 
 def policy_edited(bank: Bank, say: Narrator) -> None:
     """A policy is edited while everything runs, and takes effect at once"""
-    policy = yaml.safe_load(bank.mesh.resources.read("customer.yaml"))
     for methods, status in ((["GET", "POST"], 200), (["GET"], 403)):
-        policy["spec"]["ingress"][0]["http"]["methods"] = methods
-        content = yaml.safe_dump(policy)
-        began = time.monotonic()
-        bank.mesh.resources.write("customer.yaml", content)
+        began = _edit(bank, methods)
         milliseconds = bank.post_until(bank.customer, status, began)
         say.text(f"customer.yaml now says methods: {methods}. A POST felt it after {milliseconds:.0f} ms.")
         answer = _curl(bank, say, "outside", "-X", "POST", bank.customer.url(HTTP_PORT))
@@ -119,6 +119,36 @@ def policy_edited(bank: Bank, say: Narrator) -> None:
             say.expect(answer.status == 200 and entry.allowed, "a POST is allowed now, and nothing was restarted")
         else:
             _expect_denied(bank.customer, answer, say)
+
+
+def felix_killed(bank: Bank, say: Narrator) -> None:
+    """felix is killed while requests run: the sidecars keep to their last policy, and then it comes back"""
+    services = (bank.customer, bank.summary, bank.database)
+    seen = {pod: len(pod.access_log.entries()) for pod in services}
+    pages = bank.ask_again_and_again(bank.customer, "GET")
+    posts = bank.ask_again_and_again(bank.customer, "POST")
+    with pages, posts:
+        wait_for_all([pages, posts], _SOME)
+        say.command("node$", f"kill -KILL {bank.mesh.node.felix.pid}    # felix")
+        bank.mesh.node.felix.kill()
+        _edit(bank, ["GET", "POST"])
+        say.text("customer.yaml now says methods: ['GET', 'POST'], and nobody is there to tell the sidecars.")
+        shown, refused = wait_for_all([pages, posts], _SOME)
+        say.expect(
+            {*shown} == {200} and {*refused} == {403},
+            f"as before: {len(shown)} pages were shown, {len(refused)} POSTs refused",
+        )
+        began = time.monotonic()
+        bank.mesh.node.start_felix()
+        milliseconds = bank.post_until(bank.customer, 200, began)
+        say.text(f"felix runs again, and the sidecars called it. A POST felt the edit after {milliseconds:.0f} ms.")
+        milliseconds = bank.post_until(bank.customer, 403, _edit(bank, ["GET"]))
+        say.text(f"customer.yaml says methods: ['GET'] again. A POST felt it after {milliseconds:.0f} ms.")
+    entries = [entry for pod in services for entry in pod.access_log.entries()[seen[pod] :]]
+    say.expect(
+        {*pages.after(0)} == {200} and not any(entry.unanswered for entry in entries),
+        f"all {len(pages)} pages were shown, and each of {len(entries)} requests got a verdict",
+    )
 
 
 # The first line of a step's documentation is its heading.
@@ -131,6 +161,7 @@ STEPS: tuple[Step, ...] = (
     plain_text_under_strict,
     plain_text_under_permissive,
     policy_edited,
+    felix_killed,
 )
 
 
@@ -157,7 +188,7 @@ def explain_how_to_poke(bank: Bank, say: Narrator) -> None:
     for pod in bank.mesh.pods:
         say.command("#", f"ip netns exec {pod.namespace.name} sh    # in {pod.spec.name}, {pod.address}")
     customer, database = bank.customer.url(HTTP_PORT), bank.database.url(HTTP_PORT)
-    say.command("#", f"ip netns exec {bank.node.name} curl {customer}    # the page, from outside")
+    say.command("#", f"ip netns exec {bank.outside.name} curl {customer}    # the page, from outside")
     say.command("#", f"ip netns exec {bank.customer.namespace.name} curl -i {database}    # customer's shell: 403")
     stolen = bank.summary.certificate
     say.command(
@@ -165,8 +196,23 @@ def explain_how_to_poke(bank: Bank, say: Narrator) -> None:
         f"ip netns exec {bank.attack.namespace.name} curl -ik --cert {stolen.certificate}"
         f" --key {stolen.key} {bank.database.url(HTTP_PORT, scheme='https')}    # the theft: 403",
     )
-    say.text(f"Policies, to edit: {bank.mesh.resources.path}/{{customer,summary,database}}.yaml")
-    say.text(f"Each pod's envoy.yaml and logs: {bank.mesh.directory}/default.*/")
+    node, resources = bank.mesh.node, bank.mesh.resources.path
+    metrics = f"http://127.0.0.1:{METRICS_PORT}/metrics"
+    say.command("#", f"{bank.mesh.programs.felix} check {resources}    # what each pod is told")
+    say.command("#", f"ip netns exec {node.namespace.name} curl {metrics}    # felix' metrics")
+    say.command("#", f"nsenter --target {node.pid} --mount find /var/run/nodeagent    # the pods' volumes")
+    say.text(f"Policies, to edit: {resources}/{{customer,summary,database}}.yaml")
+    say.text(f"Each pod's envoy.yaml and logs: {bank.mesh.directory}/default.*/; felix' log: {node.felix.log}")
+
+
+def _edit(bank: Bank, methods: list[str]) -> float:
+    """Let the policy of customer allow these methods; the moment when its file was replaced."""
+    policy = yaml.safe_load(bank.mesh.resources.read("customer.yaml"))
+    policy["spec"]["ingress"][0]["http"]["methods"] = methods
+    content = yaml.safe_dump(policy)
+    began = time.monotonic()
+    bank.mesh.resources.write("customer.yaml", content)
+    return began
 
 
 def _curl(bank: Bank, say: Narrator, where: str, *arguments: str, past_sidecar: bool = False) -> Answer:

@@ -27,8 +27,9 @@ def run(keep: bool, say: Narrator) -> int:
     programs = find_programs()
     say.heading("Yao Bank opens: three services and an attacker, each in a network namespace of its own")
     say.text(
-        "Beside each service run a real Envoy, set up as Istio's sidecars are, and a dikastes that reads the policies"
-        " from a directory and tells Envoy which requests to let through."
+        "Beside each service run a real Envoy, set up as Istio's sidecars are, and a dikastes that tells it which"
+        " requests to let through. On the node felix reads the policies from a directory and tells each dikastes those"
+        " of its pod, on the socket that kubelet's volume driver uds brings into the pod."
     )
     with open_bank(programs) as mesh:
         bank = Bank(mesh)

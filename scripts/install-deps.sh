@@ -5,7 +5,7 @@ set -eu
 cd "$(dirname "$0")/.."
 
 packages="build-essential pkg-config meson ninja-build libnghttp2-dev libyaml-dev libjansson-dev
-libcmocka-dev libcurl4-openssl-dev man-db python3 python3-venv iproute2 nftables curl procps strace valgrind cppcheck
+libcmocka-dev libcurl4-openssl-dev man-db python3 python3-venv iproute2 mount nftables curl procps strace valgrind cppcheck
 clang-14 clang-format-14 clang-tidy-14 libclang-rt-14-dev llvm-14"
 
 # Whichever kubectl there is will do. Debian's would not install beside another package's.

@@ -1,11 +1,11 @@
-"""A running mesh: pods with their applications, sidecars and dikastes, and the end of all of them."""
+"""A running mesh: a node, pods with their applications, sidecars and dikastes, and the end of all of them."""
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
+from enum import Enum
 from pathlib import Path
 from typing import Iterable, Sequence
 
@@ -15,7 +15,9 @@ from . import signals
 from .access_log import AccessLog
 from .certificates import Authority, Certificate
 from .envoy_config import ADMIN_PORT, InboundPort, Sidecar, bootstrap
-from .network import ENVOY_UID, Namespace, Network
+from .network import ENVOY_UID, Namespace, Network, as_user
+from .node import FELIX_SOCKET, Node
+from .probes import http_lacks, port_lacks
 from .processes import Process, stop_all
 from .requirements import Programs
 from .resources import PodSpec, ResourceDirectory
@@ -24,6 +26,13 @@ APPLICATION_UID = 1000
 DIKASTES_UID = 999
 
 _LOG_FLUSH_MILLISECONDS = "5"
+
+
+class PolicySource(Enum):
+    """Where a dikastes has its policy from."""
+
+    FELIX = "felix"  # the node agent, over the Policy Sync API
+    DIRECTORY = "directory"  # itself, from the directory of resources
 
 
 class Pod:
@@ -73,13 +82,15 @@ class Mesh:
         self.directory.chmod(0o755)
         self.network = Network(run)
         self.pods: list[Pod] = []
-        self._programs = _staged(programs, self.directory / "bin")
+        self.programs = _staged(programs, self.directory / "bin")
         self.authority = Authority(self.directory / "certificates")
         self.resources = ResourceDirectory(self.directory / "resources", resources)
+        self.node = Node(self.network.node, self.programs, self.resources.path, self.directory / "node")
 
     def __enter__(self) -> "Mesh":
         try:
             self.network.start()
+            self.node.start()
         except BaseException:
             self.close()
             raise
@@ -92,6 +103,7 @@ class Mesh:
         """Stop every program, remove every namespace and the directory."""
         with signals.deferred():
             stop_all(process for pod in self.pods for process in pod.processes)
+            stop_all(self.node.processes)
             self.network.stop()
             self._temporary.cleanup()
 
@@ -103,23 +115,44 @@ class Mesh:
         self.pods.append(pod)
         return pod
 
+    def remove_pod(self, pod: Pod) -> None:
+        """Take a pod away, as kubelet does: first what runs in it, then its volume, then its network."""
+        with signals.deferred():
+            stop_all(pod.processes)
+            self.pods.remove(pod)
+            self.node.unmount_volume(pod.spec)
+            pod.namespace.remove()
+
     def start_application(self, pod: Pod, script: Path, arguments: Sequence[str], port: int) -> None:
         """Start a Python script as the pod's application; it is ready when it listens on the port."""
         copy = Path(shutil.copy(script, pod.directory))
         argv = [_python(), str(copy), *arguments]
-        pod.application = self._start(pod, "application", argv, APPLICATION_UID)
-        pod.application.wait_until_ready(lambda: _application_lacks(pod, port))
+        command = pod.namespace.command(as_user(APPLICATION_UID, argv))
+        pod.application = self._start(pod, "application", command)
+        pod.application.wait_until_ready(lambda: port_lacks(pod.namespace, port))
 
-    def start_dikastes(self, pod: Pod) -> None:
-        """Start the pod's dikastes, fed by the directory of resources."""
-        argv = [
-            *(str(self._programs.dikastes), "server"),
-            *("--listen", str(pod.socket)),
-            *("--dial", f"directory:{self.resources.path}"),
-            *("--workload", pod.spec.workload),
-        ]
-        pod.dikastes = self._start(pod, "dikastes", argv, DIKASTES_UID)
-        pod.dikastes.wait_until_ready(lambda: self._dikastes_lacks(pod))
+    def start_dikastes(self, pod: Pod, source: PolicySource = PolicySource.FELIX) -> None:
+        """Start the pod's dikastes and wait until it has policy."""
+        self.launch_dikastes(pod, source)
+        pod.dikastes.wait_until_ready(lambda: self.dikastes_lacks(pod))
+
+    def launch_dikastes(self, pod: Pod, source: PolicySource = PolicySource.FELIX) -> None:
+        """Start the pod's dikastes, as the Istio manifests do it if felix feeds it."""
+        argv = [str(self.programs.dikastes), "server", "-l", str(pod.socket), "-d"]
+        if source is PolicySource.FELIX:
+            self.node.mount_volume(pod.spec)
+            command = as_user(DIKASTES_UID, [*argv, FELIX_SOCKET])
+            command = self.node.container_command(pod.spec, pod.namespace, command)
+        else:
+            argv += [f"directory:{self.resources.path}", "--workload", pod.spec.workload]
+            command = pod.namespace.command(as_user(DIKASTES_UID, argv))
+        pod.dikastes = self._start(pod, "dikastes", command)
+
+    def dikastes_lacks(self, pod: Pod) -> str | None:
+        """What keeps the pod's dikastes from being ready."""
+        ask = [str(self.programs.dikastes), "health", "readiness", "--dial-path", str(pod.socket)]
+        done = subprocess.run(ask, capture_output=True, text=True, check=False)
+        return None if done.returncode == 0 else f"health readiness: {done.returncode}, {done.stderr.strip()}"
 
     def start_envoy(self, pod: Pod, ports: Sequence[InboundPort]) -> None:
         """Start the pod's sidecar and send the pod's connections through it."""
@@ -127,13 +160,13 @@ class Mesh:
         config = pod.directory / "envoy.yaml"
         config.write_text(yaml.safe_dump(bootstrap(sidecar), sort_keys=False))
         argv = [
-            *(str(self._programs.envoy), "--config-path", str(config)),
+            *(str(self.programs.envoy), "--config-path", str(config)),
             *("--concurrency", "1", "--log-level", "warning"),
             *("--disable-hot-restart", "--file-flush-interval-msec", _LOG_FLUSH_MILLISECONDS),
         ]
         first = pod.envoy is None
-        pod.envoy = self._start(pod, "envoy", argv, ENVOY_UID)
-        pod.envoy.wait_until_ready(lambda: _envoy_lacks(pod))
+        pod.envoy = self._start(pod, "envoy", pod.namespace.command(as_user(ENVOY_UID, argv)))
+        pod.envoy.wait_until_ready(lambda: http_lacks(pod.namespace, ADMIN_PORT, "/ready"))
         if first:
             pod.namespace.redirect_into_sidecar()
 
@@ -142,14 +175,9 @@ class Mesh:
         pod.envoy.stop()
         self.start_envoy(pod, ports)
 
-    def _start(self, pod: Pod, name: str, argv: Sequence[str], uid: int) -> Process:
-        title = f"{name} of {pod.spec.workload}"
-        return Process(title, pod.namespace.command(argv, uid), pod.directory / f"{name}.log")
-
-    def _dikastes_lacks(self, pod: Pod) -> str | None:
-        ask = [str(self._programs.dikastes), "health", "readiness", "--dial-path", str(pod.socket)]
-        done = subprocess.run(ask, capture_output=True, text=True, check=False)
-        return None if done.returncode == 0 else f"health readiness: {done.returncode}, {done.stderr.strip()}"
+    @staticmethod
+    def _start(pod: Pod, name: str, command: Sequence[str]) -> Process:
+        return Process(f"{name} of {pod.spec.workload}", command, pod.directory / f"{name}.log")
 
 
 def _staged(programs: Programs, directory: Path) -> Programs:
@@ -179,23 +207,3 @@ def _python() -> str:
     which any user may run, wherever the environment itself lies."""
     return os.path.realpath(sys.executable)
 
-
-def _envoy_lacks(pod: Pod) -> str | None:
-    try:
-        with pod.namespace.entered():
-            connection = socket.create_connection(("127.0.0.1", ADMIN_PORT), timeout=1)
-        with connection:
-            connection.sendall(b"GET /ready HTTP/1.1\r\nHost: envoy\r\n\r\n")
-            status_line = connection.recv(64).partition(b"\r\n")[0]
-            return None if b" 200 " in status_line else f"/ready: {status_line.decode()}"
-    except OSError as error:
-        return f"/ready: {error}"
-
-
-def _application_lacks(pod: Pod, port: int) -> str | None:
-    try:
-        with pod.namespace.entered():
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-        return None
-    except OSError as error:
-        return f"port {port}: {error}"

@@ -43,6 +43,14 @@ table ip sidecar {{
 """
 
 
+def as_user(uid: int, argv: Sequence[str]) -> list[str]:
+    """The command line that runs argv as another user, or as root (0).
+
+    The program is also told to die with us: should we be killed without a chance to clean up, none is left running.
+    """
+    return ["setpriv", f"--reuid={uid}", f"--regid={uid}", "--clear-groups", "--pdeathsig=KILL", "--", *argv]
+
+
 def interface_name(namespace: str, pod: str) -> str:
     """The node's end of a pod's veth, as Calico names it."""
     return "cali" + hashlib.sha1(f"{namespace}.{pod}".encode()).hexdigest()[:11]
@@ -68,16 +76,12 @@ class Namespace:
         """Run commands of the program `ip` inside."""
         _run(["ip", "-n", self.name, "-batch", "-"], stdin="\n".join(commands) + "\n")
 
-    def command(self, argv: Sequence[str], uid: int | None = None) -> list[str]:
-        """The command line that runs argv inside, as root or as another user.
-
-        Programs of another user are also told to die with us: should we be killed without a chance to
-        clean up, no sidecar is left running.
-        """
-        prefix = ["ip", "netns", "exec", self.name]
-        if uid is not None:
-            prefix += ["setpriv", f"--reuid={uid}", f"--regid={uid}", "--clear-groups", "--pdeathsig=KILL", "--"]
-        return [*prefix, *argv]
+    def command(self, argv: Sequence[str], mounts: Path | None = None) -> list[str]:
+        """The command line that runs argv inside, as root, and among other mounts if a mount namespace is given."""
+        enter = ["nsenter", f"--net={_NAMED_NAMESPACES / self.name}"]
+        if mounts is not None:
+            enter.append(f"--mount={mounts}")
+        return [*enter, "--", *argv]
 
     @contextmanager
     def entered(self) -> Iterator[None]:

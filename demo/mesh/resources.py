@@ -1,4 +1,4 @@
-"""The Kubernetes objects and policies of a mesh: one directory of YAML files that every dikastes watches."""
+"""The Kubernetes objects and policies of a mesh: one directory of YAML files, which is watched."""
 
 import os
 import shutil
@@ -16,6 +16,7 @@ class PodSpec:
 
     namespace: str
     name: str
+    uid: str
     account: str
     app: str
     address: str
@@ -42,6 +43,7 @@ def _pod_spec(resource: dict) -> PodSpec:
     return PodSpec(
         namespace=metadata["namespace"],
         name=metadata["name"],
+        uid=metadata["uid"],
         account=resource["spec"]["serviceAccountName"],
         app=metadata["labels"]["app"],
         address=resource["status"]["podIP"],
@@ -66,6 +68,10 @@ class ResourceDirectory:
             file.write(content)
             os.fchmod(file.fileno(), 0o644)
         os.rename(temporary, self.path / name)
+
+    def remove(self, name: str) -> None:
+        """Remove one file."""
+        (self.path / name).unlink()
 
     def read(self, name: str) -> str:
         """The content of one file."""

@@ -29,16 +29,16 @@ static bool remove_old_socket(int folder_fd, const char *name, struct error *err
 }
 
 /* The mode comes by the umask, not by chmod, which would follow a link that somebody put into the socket's place. */
-static bool bind_open_to_all(int fd, const struct sockaddr_un *address)
+static bool bind_with_mode(int fd, const struct sockaddr_un *address, mode_t mode)
 {
-    mode_t old = umask(0);
+    mode_t old = umask(~mode & 0777);
     bool ok = bind(fd, (const struct sockaddr *)address, sizeof(*address)) == 0;
     umask(old);
     return ok;
 }
 
-bool listen_unix_at(int folder_fd, const char *name, const char *path, struct listen_socket *made,
-                    struct error *err)
+bool listen_unix_at(int folder_fd, const char *name, const char *path, mode_t mode,
+                    struct listen_socket *made, struct error *err)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     struct stat info;
@@ -53,7 +53,7 @@ bool listen_unix_at(int folder_fd, const char *name, const char *path, struct li
     else if ((size_t)snprintf(place, room, "/proc/self/fd/%d/%s", folder_fd, name) >= room)
         return error_set(err, "its name is too long");
     made->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (made->fd >= 0 && bind_open_to_all(made->fd, &address) &&
+    if (made->fd >= 0 && bind_with_mode(made->fd, &address, mode) &&
         fstatat(folder_fd, name, &info, AT_SYMLINK_NOFOLLOW) == 0 &&
         listen(made->fd, BACKLOG) == 0) {
         made->device = info.st_dev;
@@ -78,7 +78,7 @@ static int open_folder(const char *path, const char **name)
     return open(slash == path ? "/" : folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
 }
 
-bool listen_unix(const char *path, struct listen_socket *made, struct error *err)
+bool listen_unix(const char *path, mode_t mode, struct listen_socket *made, struct error *err)
 {
     struct quoted shown = quote(str_from_c(path));
     const char *name;
@@ -94,7 +94,7 @@ bool listen_unix(const char *path, struct listen_socket *made, struct error *err
     if (folder_fd < 0)
         return error_set(err, "cannot open the folder of socket path %s: %s", shown.text,
                          strerror(errno));
-    return listen_unix_at(folder_fd, name, path, made, err) ||
+    return listen_unix_at(folder_fd, name, path, mode, made, err) ||
            error_prefix(err, "cannot listen on %s", shown.text);
 }
 

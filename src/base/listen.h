@@ -1,4 +1,7 @@
-/* A listening unix socket, open to all: who may connect is decided by who can reach its folder.
+/* A listening unix socket.
+ *
+ * Its mode says who may connect (on Linux, who may write to it): 0777 if all may who can reach its folder, 0700 if it is for its
+ * owner alone.
  *
  * The folder may belong to somebody hostile (a pod's volume): nothing in it is followed, and nothing but a socket is
  * removed.
@@ -19,13 +22,12 @@ struct listen_socket {
     ino_t inode;
 };
 
-/* Listens at `path` with mode 0777 (peers run as other users); an old socket there is removed first, anything else is an
- * error. The descriptor is non-blocking. */
-bool listen_unix(const char *path, struct listen_socket *made, struct error *err);
+/* Listens at `path`; an old socket there is removed first, anything else is an error. The descriptor is non-blocking. */
+bool listen_unix(const char *path, mode_t mode, struct listen_socket *made, struct error *err);
 /* The same, at `name` in an open folder, where `path` leads, too: tools show the socket under that, unless it is
  * too long for an address. */
-bool listen_unix_at(int folder_fd, const char *name, const char *path, struct listen_socket *made,
-                    struct error *err);
+bool listen_unix_at(int folder_fd, const char *name, const char *path, mode_t mode,
+                    struct listen_socket *made, struct error *err);
 
 /* Removes the socket from its path, if it is still the one that was made. */
 void listen_remove(const char *path, const struct listen_socket *made);

@@ -214,11 +214,10 @@ bool calc_set_members(const struct calc *calc, struct str id, struct arena *aren
                       struct psync_strings *members)
 {
     const struct ipset *set = ipsets_find(calc->ipsets, id);
-    if (set == NULL)
+    if (set == NULL || !set->is_sent)
         return false;
-    bool is_unreadable = set->unreadable > 0;
-    *type = is_unreadable ? (int)PSYNC_SET_UNREADABLE : (int)set->type;
-    *members = is_unreadable ? (struct psync_strings){NULL, 0} : members_all(&set->members, arena);
+    *type = set->is_sent_unreadable ? (int)PSYNC_SET_UNREADABLE : (int)set->type;
+    *members = members_told(&set->members, arena);
     return true;
 }
 

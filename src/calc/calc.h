@@ -9,8 +9,8 @@
  * Resources come and go one by one; calc_flush sends the messages that bring a receiver from the last state to the present one, in
  * an order in which nothing is used before it is there nor removed while it is used:
  *
- *     updates:  IP sets, policies, profiles, endpoints, service accounts, namespaces
- *     removals: endpoints, profiles, policies, IP sets, service accounts, namespaces
+ *     updates:  IP sets, policies, profiles, endpoints, namespaces, service accounts
+ *     removals: endpoints, profiles, policies, IP sets, namespaces, service accounts
  *
  * The result is always that of a calculation from scratch. Nothing is sent before calc_set_in_sync: half a policy is worse
  * than none; InSync is the last message of the first flush.
@@ -41,8 +41,8 @@ void calc_set_in_sync(struct calc *calc);
 /* Sends what changed since the last flush, and InSync with the first; the sink's batch_end is called if anything was sent. */
 void calc_flush(struct calc *calc, const struct psync_sink *sink);
 
-/* The members of a set that was sent and not removed, as they are now (what the next flush would tell included); in the
- * arena, in no order. *type as in the message. False: there is no such set. */
+/* The members of a set that was sent and not removed, as of the last flush, so that what the next one tells fits to them; in
+ * the arena, in no order. *type as in the message. False: there is no such set. */
 bool calc_set_members(const struct calc *calc, struct str id, struct arena *arena, int *type,
                       struct psync_strings *members);
 

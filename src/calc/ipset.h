@@ -1,7 +1,7 @@
 /* One IP set that some rule in use needs: who is in it, and what the receiver has of it.
  *
  * Its members are counted in and out by those who know them: endpoints and network sets that match its selector
- * (calc/peers.h), or a service's addresses (calc/services.h).
+ * (calc/peer.h), or a service's addresses (calc/services.h).
  */
 #ifndef CALC_IPSET_H
 #define CALC_IPSET_H

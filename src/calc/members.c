@@ -122,7 +122,7 @@ static uint64_t *get_or_make(struct member_table *table, const struct key *key)
 }
 
 /* Empties the place of an entry; those behind it that had to give way move up. */
-static void drop_entry(struct member_table *table, uint64_t *entry, unsigned key_len)
+static void drop_entry(struct member_table *table, const uint64_t *entry, unsigned key_len)
 {
     size_t mask = table->capacity - 1, stride = key_len + 1;
     size_t hole = (size_t)(entry - table->words) / stride;
@@ -201,22 +201,36 @@ static struct str format(struct arena *arena, const uint64_t *words, unsigned le
                         member.port);
 }
 
-static void format_table(const struct member_table *table, unsigned key_len, struct arena *arena,
-                         struct psync_strings *list)
+/* `told`: of what the receiver has; else of what has a source. */
+static void format_table(const struct member_table *table, unsigned key_len, bool told,
+                         struct arena *arena, struct psync_strings *list)
 {
     for (size_t i = 0; i < table->capacity; i++) {
         const uint64_t *entry = entry_at(table, i, key_len);
-        if (COUNT(entry[key_len]) > 0)
+        uint64_t state = entry[key_len];
+        if (told ? (state & TOLD) != 0 : COUNT(state) > 0)
             list->items[list->count++] = format(arena, entry, key_len);
     }
 }
 
+static struct psync_strings format_tables(const struct members *members, bool told,
+                                          struct arena *arena)
+{
+    size_t most = members->v4.count + members->v6.count;
+    struct psync_strings list = {arena_array(arena, most, sizeof(*list.items)), 0};
+    format_table(&members->v4, V4_KEY, told, arena, &list);
+    format_table(&members->v6, V6_KEY, told, arena, &list);
+    return list;
+}
+
 struct psync_strings members_all(const struct members *members, struct arena *arena)
 {
-    struct psync_strings list = {arena_array(arena, members->count, sizeof(*list.items)), 0};
-    format_table(&members->v4, V4_KEY, arena, &list);
-    format_table(&members->v6, V6_KEY, arena, &list);
-    return list;
+    return format_tables(members, false, arena);
+}
+
+struct psync_strings members_told(const struct members *members, struct arena *arena)
+{
+    return format_tables(members, true, arena);
 }
 
 /* Sets the mark of each entry that counts, or of none. */

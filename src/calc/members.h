@@ -44,8 +44,9 @@ void members_add(struct members *members, const struct member *member);
 /* One source less of a member that is there. */
 void members_remove(struct members *members, const struct member *member);
 
-/* Texts in the arena, in no order. */
+/* Texts in the arena, in no order. Of all there are now, and of those that the receiver was told. */
 struct psync_strings members_all(const struct members *members, struct arena *arena);
+struct psync_strings members_told(const struct members *members, struct arena *arena);
 
 /* All are told from now on; later changes are listed. */
 void members_set_told(struct members *members);

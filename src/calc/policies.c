@@ -83,8 +83,8 @@ static bool has_scope(const struct policy *policy, const struct model_resource *
 static bool is_listed_alike(const struct model_policy *a, const struct model_policy *b)
 {
     return str_eq(a->tier, b->tier) && a->has_order == b->has_order &&
-           (!a->has_order || memcmp(&a->order, &b->order, sizeof(a->order)) == 0) &&
-           a->applies_ingress == b->applies_ingress && a->applies_egress == b->applies_egress;
+           (!a->has_order || a->order == b->order) && a->applies_ingress == b->applies_ingress &&
+           a->applies_egress == b->applies_egress;
 }
 
 static void set_tier(struct policies *policies, struct policy *policy, struct tier *tier)

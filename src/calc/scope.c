@@ -23,12 +23,15 @@ const struct selector *scope_of_policy(struct arena *arena, const struct model_r
 {
     const struct model_policy *policy = &resource->policy;
     const struct selector *s = policy->selector.parsed;
-    s = both(arena, s, inherited(arena, &policy->account_selector, STR("pcsa."), account_label));
-    if (resource->key.namespace.len > 0)
-        s = both(arena, s, selector_eq(arena, namespace_label, resource->key.namespace));
-    else
+    bool is_global = resource->key.namespace.len == 0;
+    s = both(arena, s,
+             inherited(arena, &policy->account_selector, STR("pcsa."),
+                       is_global ? account_label : STR("")));
+    if (is_global)
         s = both(arena, s,
                  inherited(arena, &policy->namespace_selector, STR("pcns."), namespace_label));
+    else
+        s = both(arena, s, selector_eq(arena, namespace_label, resource->key.namespace));
     return s != NULL ? s : selector_all(arena);
 }
 

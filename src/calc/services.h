@@ -18,8 +18,8 @@ struct services {
 void services_free(struct services *services);
 
 /* Takes in an EndpointSlice; it replaces one with the same key. */
-void services_put(struct services *services, const struct model_resource *slice);
-void services_remove(struct services *services, const struct model_key *slice);
+void services_put(struct services *services, const struct model_resource *resource);
+void services_remove(struct services *services, const struct model_key *key);
 
 /* Fills a set with what the service has, and keeps it up to date from then on. */
 void services_attach(struct services *services, struct str namespace, struct str name,

@@ -36,6 +36,15 @@ static void write_staged(struct buf *out, const struct authz_snapshot *snapshot)
     }
 }
 
+static void write_kubernetes(struct buf *out, const struct kubernetes *kubernetes)
+{
+    struct kubernetes_stats stats = kubernetes_stats(kubernetes);
+    metrics_gauge(out, "dikastes_kubernetes_kinds", "Kinds that are read from the API server.",
+                  (double)stats.kinds);
+    metrics_gauge(out, "dikastes_kubernetes_watches", "Of them those that are being watched now.",
+                  (double)stats.live);
+}
+
 static void write_policy(struct buf *out, const struct admin *admin)
 {
     const struct authz_snapshot *s = admin->snapshot;
@@ -45,6 +54,8 @@ static void write_policy(struct buf *out, const struct admin *admin)
                   admin->ready);
     metrics_counter(out, "dikastes_policy_sync_streams_total", "Policy Sync streams that came up.",
                     (double)policy_source_streams(admin->source));
+    if (policy_source_kubernetes(admin->source) != NULL)
+        write_kubernetes(out, policy_source_kubernetes(admin->source));
     if (s == NULL)
         return;
     metrics_counter(out, "dikastes_policy_version", "Snapshots of the policy so far.",

@@ -24,7 +24,8 @@ struct felix_agent {
     struct loop_watch signals;
     struct felix_config *config;
     struct felix_settings settings;
-    struct directory *directory; /* one of these two */
+    struct directory *directory; /* this, or the next two */
+    struct kube_config cluster;
     struct kubernetes *kubernetes;
     struct calc *calc;
     struct feed *feed;
@@ -32,6 +33,7 @@ struct felix_agent {
     struct psync_server *server;
     char *prefix; /* that is, or should be, served under; empty: none */
     struct loop_timer retry;
+    struct error problem; /* why it cannot be; said once */
     struct felix_ports ports;
     struct felix_status status;
 };
@@ -46,10 +48,14 @@ static void start_server(void *ctx)
     agent->status.server = agent->server;
     agent->status.is_serving = agent->server != NULL || agent->prefix[0] == '\0';
     if (agent->server != NULL) {
+        agent->problem.text[0] = '\0';
         log_event(LOG_INFO, "Serving the Policy Sync API", LOG_C("prefix", agent->prefix));
         return;
     }
-    log_event(LOG_ERROR, "Cannot serve the Policy Sync API; trying again every two seconds",
+    bool is_news = strcmp(err.text, agent->problem.text) != 0;
+    agent->problem = err;
+    log_event(is_news ? LOG_ERROR : LOG_DEBUG,
+              "Cannot serve the Policy Sync API; trying again every two seconds",
               LOG_C("prefix", agent->prefix), LOG_C("problem", err.text));
     loop_arm(agent->loop, &agent->retry, RETRY_PAUSE);
 }
@@ -77,7 +83,7 @@ static void apply_config(struct felix_agent *agent)
 {
     log_set_level(felix_config_log_level(agent->config));
     set_prefix(agent, felix_config_get(agent->config, FELIX_POLICY_SYNC_PATH_PREFIX));
-    felix_ports_apply(&agent->ports, agent->loop, agent->config, &agent->status);
+    felix_ports_apply(&agent->ports);
 }
 
 /* ---- the datastore ---- */
@@ -161,7 +167,9 @@ static bool open_datastore(struct felix_agent *agent, struct error *err)
         return agent->directory != NULL;
     }
     CLEANUP_FREE char *node = mem_strndup(felix_config_get(agent->config, FELIX_HOSTNAME));
-    const struct kubernetes_options options = {.node = node};
+    const struct kubernetes_options options = {.config = &agent->cluster, .node = node};
+    if (!kubernetes_find(&agent->cluster, NULL, err))
+        return false;
     agent->kubernetes = kubernetes_open(agent->loop, &options, &sink, err);
     agent->status.kubernetes = agent->kubernetes;
     return agent->kubernetes != NULL;
@@ -221,6 +229,7 @@ static bool start(struct felix_agent *agent, struct error *err)
     if (agent->loop == NULL || !start_signals(agent, err))
         return false;
     raise_file_limit();
+    felix_ports_init(&agent->ports, agent->loop, agent->config, &agent->status);
     agent->settings.node = scope.node;
     agent->calc = calc_new(&scope);
     const struct feed_source source = {set_members, agent->calc};
@@ -229,6 +238,8 @@ static bool start(struct felix_agent *agent, struct error *err)
     agent->status.calc = agent->calc;
     agent->status.feed = agent->feed;
     agent->retry = (struct loop_timer){.callback = start_server, .ctx = agent};
+    /* What is set here says where to ask how it is, long before a cluster that does not answer has been read. */
+    felix_ports_apply(&agent->ports);
     return open_datastore(agent, err);
 }
 
@@ -239,6 +250,7 @@ static void stop(struct felix_agent *agent)
         psync_server_free(agent->server);
     directory_close(agent->directory);
     kubernetes_close(agent->kubernetes);
+    kube_config_free(&agent->cluster);
     feed_free(agent->feed);
     calc_free(agent->calc);
     felix_settings_free(&agent->settings);
@@ -251,7 +263,6 @@ static void stop(struct felix_agent *agent)
 bool felix_agent_run(struct felix_config *config, struct error *err)
 {
     struct felix_agent agent = {.config = config, .signals.fd = -1};
-    felix_ports_init(&agent.ports);
     felix_status_init(&agent.status);
     bool ok = start(&agent, err);
     if (ok) {

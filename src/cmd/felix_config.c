@@ -194,11 +194,16 @@ bool felix_config_read_environment(struct felix_config *config, char **environme
     return true;
 }
 
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t' || c == '\r';
+}
+
 static struct str trim(struct str s)
 {
-    while (s.len > 0 && strchr(" \t\r", s.ptr[0]) != NULL)
+    while (s.len > 0 && is_blank(s.ptr[0]))
         s = str_from(s, 1);
-    while (s.len > 0 && strchr(" \t\r", s.ptr[s.len - 1]) != NULL)
+    while (s.len > 0 && is_blank(s.ptr[s.len - 1]))
         s.len--;
     return s;
 }

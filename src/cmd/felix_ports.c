@@ -6,6 +6,9 @@
 
 #include "http/metrics.h"
 
+/* When a port that could not be opened is tried again, in milliseconds. */
+enum { RETRY_PAUSE = 2000 };
+
 void felix_status_init(struct felix_status *status)
 {
     status->statm_fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
@@ -153,9 +156,18 @@ static void handle_metrics(void *ctx, struct str method, struct str path,
 
 /* ---- the ports ---- */
 
-void felix_ports_init(struct felix_ports *ports)
+static void on_retry(void *ctx)
 {
-    *ports = (struct felix_ports){0};
+    felix_ports_apply(ctx);
+}
+
+void felix_ports_init(struct felix_ports *ports, struct loop *loop,
+                      const struct felix_config *config, struct felix_status *status)
+{
+    *ports = (struct felix_ports){.loop = loop,
+                                  .config = config,
+                                  .status = status,
+                                  .retry = {.callback = on_retry, .ctx = ports}};
 }
 
 static void close_port(struct felix_port *port)
@@ -163,7 +175,8 @@ static void close_port(struct felix_port *port)
     http_server_free(port->server);
     free(port->address);
     free(port->port);
-    *port = (struct felix_port){0};
+    port->server = NULL;
+    port->address = port->port = NULL;
 }
 
 /* Upstream's programs listen on a name, too. */
@@ -172,41 +185,59 @@ static struct str address_of(struct str host)
     return str_eq_nocase(host, STR("localhost")) ? STR("127.0.0.1") : host;
 }
 
-static void set_port(struct felix_port *port, struct loop *loop, const char *what, bool enabled,
-                     struct str host, struct str number, http_handler *handler, void *ctx)
+static void open_port(struct felix_ports *ports, struct felix_port *port, const char *what,
+                      http_handler *handler)
 {
     struct error err;
-    struct str address = address_of(host);
-    bool is_there = port->server != NULL && str_eq(str_from_c(port->address), address) &&
-                    str_eq(str_from_c(port->port), number);
-    if (enabled && is_there)
+    port->server =
+        http_server_new(ports->loop, port->address, port->port, handler, ports->status, &err);
+    if (port->server != NULL) {
+        port->problem.text[0] = '\0';
+        log_event(LOG_INFO, "HTTP port is open", LOG_C("for", what), LOG_C("port", port->port));
+        return;
+    }
+    bool is_news = strcmp(err.text, port->problem.text) != 0;
+    port->problem = err;
+    log_event(is_news ? LOG_ERROR : LOG_DEBUG,
+              "Cannot open an HTTP port; trying again every two seconds", LOG_C("for", what),
+              LOG_C("problem", err.text));
+    loop_arm(ports->loop, &ports->retry, RETRY_PAUSE);
+}
+
+/* The parameters that say whether there is a port, and where. */
+struct place {
+    enum felix_parameter enabled, host, port;
+};
+
+static void set_port(struct felix_ports *ports, struct felix_port *port, const char *what,
+                     struct place place, http_handler *handler)
+{
+    struct str address = address_of(felix_config_get(ports->config, place.host));
+    struct str number = felix_config_get(ports->config, place.port);
+    bool enabled = felix_config_get_bool(ports->config, place.enabled);
+    if (enabled && port->server != NULL && str_eq(str_from_c(port->address), address) &&
+        str_eq(str_from_c(port->port), number))
         return;
     close_port(port);
     if (!enabled)
         return;
     port->address = mem_strndup(address);
     port->port = mem_strndup(number);
-    port->server = http_server_new(loop, port->address, port->port, handler, ctx, &err);
-    if (port->server == NULL)
-        log_event(LOG_ERROR, "Cannot open an HTTP port", LOG_C("for", what),
-                  LOG_C("problem", err.text));
-    else
-        log_event(LOG_INFO, "HTTP port is open", LOG_C("for", what), LOG_C("port", port->port));
+    open_port(ports, port, what, handler);
 }
 
-void felix_ports_apply(struct felix_ports *ports, struct loop *loop,
-                       const struct felix_config *config, struct felix_status *status)
+void felix_ports_apply(struct felix_ports *ports)
 {
-    set_port(&ports->health, loop, "health", felix_config_get_bool(config, FELIX_HEALTH_ENABLED),
-             felix_config_get(config, FELIX_HEALTH_HOST),
-             felix_config_get(config, FELIX_HEALTH_PORT), handle_health, status);
-    set_port(&ports->metrics, loop, "metrics", felix_config_get_bool(config, FELIX_METRICS_ENABLED),
-             felix_config_get(config, FELIX_METRICS_HOST),
-             felix_config_get(config, FELIX_METRICS_PORT), handle_metrics, status);
+    const struct place health = {FELIX_HEALTH_ENABLED, FELIX_HEALTH_HOST, FELIX_HEALTH_PORT};
+    const struct place metrics = {FELIX_METRICS_ENABLED, FELIX_METRICS_HOST, FELIX_METRICS_PORT};
+    set_port(ports, &ports->health, "health", health, handle_health);
+    set_port(ports, &ports->metrics, "metrics", metrics, handle_metrics);
 }
 
 void felix_ports_close(struct felix_ports *ports)
 {
+    if (ports->loop != NULL)
+        loop_disarm(ports->loop, &ports->retry);
     close_port(&ports->health);
     close_port(&ports->metrics);
 }

@@ -31,16 +31,22 @@ void felix_status_close(struct felix_status *status);
 struct felix_port {
     struct http_server *server; /* NULL: closed */
     char *address, *port;       /* where it is */
+    struct error problem;       /* why it could not be opened; said once */
 };
 
 struct felix_ports {
     struct felix_port health, metrics;
+    struct loop *loop;
+    const struct felix_config *config;
+    struct felix_status *status;
+    struct loop_timer retry;
 };
 
-void felix_ports_init(struct felix_ports *ports);
-/* A port that cannot be had is reported; the rest goes on. */
-void felix_ports_apply(struct felix_ports *ports, struct loop *loop,
-                       const struct felix_config *config, struct felix_status *status);
+/* All is borrowed; nothing is open yet. */
+void felix_ports_init(struct felix_ports *ports, struct loop *loop,
+                      const struct felix_config *config, struct felix_status *status);
+/* The configuration may have changed. A port that cannot be had is reported, and tried again; the rest goes on. */
+void felix_ports_apply(struct felix_ports *ports);
 void felix_ports_close(struct felix_ports *ports);
 
 #endif

@@ -15,66 +15,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "base/ip.h"
 #include "base/log.h"
 #include "base/mem.h"
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define HAS_SANITIZER true
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define HAS_SANITIZER true
-#endif
-#endif
-#ifndef HAS_SANITIZER
-#define HAS_SANITIZER false
-#endif
-
-/* ---- what there is need of ---- */
-
-enum need {
-    ALWAYS,
-    AGENT,     /* a node agent is connected to */
-    TCP,       /* over TCP */
-    NAMES,     /* by the name of a host, which is resolved afresh each time */
-    SANITIZER, /* in a build with one; the leak check traces the process from one that it clones */
-};
-
-struct needs {
-    bool of[SANITIZER + 1];
-    const char *folder; /* the directory that policy comes from, or NULL */
-    uint64_t port;      /* with TCP */
-};
-
-/* HOST:PORT or [HOST]:PORT; what is neither was refused before. */
-static void find_tcp_needs(struct needs *needs, struct str target)
-{
-    struct ip_addr address;
-    size_t colon = target.len;
-    while (colon > 0 && target.ptr[colon - 1] != ':')
-        colon--;
-    struct str host = str_head(target, colon > 0 ? colon - 1 : 0);
-    if (host.len > 2 && host.ptr[0] == '[')
-        host = str_make(host.ptr + 1, host.len - 2);
-    needs->of[TCP] = str_parse_uint(str_from(target, colon), UINT16_MAX, &needs->port);
-    needs->of[NAMES] = !ip_parse_addr(host, &address);
-}
-
-/* The forms of a target are those of policy_source.h and grpc/client.h. */
-static struct needs find_needs(const char *dial)
-{
-    static const struct str directory = STR_INIT("directory:");
-    struct str target = str_from_c(dial);
-    struct needs needs = {.of = {[ALWAYS] = true, [SANITIZER] = HAS_SANITIZER}};
-    if (str_starts_with(target, directory)) {
-        needs.folder = dial + directory.len;
-        return needs;
-    }
-    needs.of[AGENT] = true;
-    if (!str_starts_with(target, STR("unix:")) && str_find(target, '/') == target.len)
-        find_tcp_needs(&needs, target);
-    return needs;
-}
+#include "cmd/harden_needs.h"
 
 /* ---- system calls ---- */
 
@@ -97,105 +40,107 @@ struct call {
 /* The frequent ones first: kernels before 5.11 walk the list for each call. Those in #ifdef are not on aarch64. */
 static const struct call calls[] = {
 #ifdef __NR_epoll_wait
-    {__NR_epoll_wait, ALWAYS},
+    {__NR_epoll_wait, NEED_ALWAYS},
 #endif
-    {__NR_epoll_pwait, ALWAYS},
-    {__NR_recvfrom, ALWAYS},
-    {__NR_sendto, ALWAYS},
-    {__NR_read, ALWAYS},
-    {__NR_write, ALWAYS},
-    {__NR_recvmsg, ALWAYS},
-    {__NR_sendmsg, ALWAYS},
-    {__NR_readv, ALWAYS},
-    {__NR_writev, ALWAYS},
-    {__NR_epoll_ctl, ALWAYS},
-    {__NR_futex, ALWAYS},
+    {__NR_epoll_pwait, NEED_ALWAYS},
+    {__NR_recvfrom, NEED_ALWAYS},
+    {__NR_sendto, NEED_ALWAYS},
+    {__NR_read, NEED_ALWAYS},
+    {__NR_write, NEED_ALWAYS},
+    {__NR_recvmsg, NEED_ALWAYS},
+    {__NR_sendmsg, NEED_ALWAYS},
+    {__NR_readv, NEED_ALWAYS},
+    {__NR_writev, NEED_ALWAYS},
+    {__NR_epoll_ctl, NEED_ALWAYS},
+    {__NR_futex, NEED_ALWAYS},
     /* Where the vDSO does not tell the time, as on some virtual machines. */
-    {__NR_clock_gettime, ALWAYS},
-    {__NR_gettimeofday, ALWAYS},
+    {__NR_clock_gettime, NEED_ALWAYS},
+    {__NR_gettimeofday, NEED_ALWAYS},
     /* Connections and the loop. */
-    {__NR_accept4, ALWAYS},
-    {__NR_close, ALWAYS},
-    {__NR_shutdown, ALWAYS},
-    {__NR_getsockopt, ALWAYS},
-    {__NR_setsockopt, ALWAYS},
-    {__NR_getsockname, ALWAYS},
-    {__NR_getpeername, ALWAYS},
-    {__NR_fcntl, ALWAYS},
-    {__NR_epoll_create1, ALWAYS},
-    {__NR_eventfd2, ALWAYS},
-    {__NR_timerfd_create, ALWAYS},
-    {__NR_timerfd_settime, ALWAYS},
-    {__NR_signalfd4, ALWAYS},
-    {__NR_getrandom, ALWAYS},
+    {__NR_accept4, NEED_ALWAYS},
+    {__NR_close, NEED_ALWAYS},
+    {__NR_shutdown, NEED_ALWAYS},
+    {__NR_getsockopt, NEED_ALWAYS},
+    {__NR_setsockopt, NEED_ALWAYS},
+    {__NR_getsockname, NEED_ALWAYS},
+    {__NR_getpeername, NEED_ALWAYS},
+    {__NR_fcntl, NEED_ALWAYS},
+    {__NR_epoll_create1, NEED_ALWAYS},
+    {__NR_eventfd2, NEED_ALWAYS},
+    {__NR_timerfd_create, NEED_ALWAYS},
+    {__NR_timerfd_settime, NEED_ALWAYS},
+    {__NR_signalfd4, NEED_ALWAYS},
+    {__NR_getrandom, NEED_ALWAYS},
     /* Memory; sysinfo: qsort asks how much there is. */
-    {__NR_brk, ALWAYS},
-    {__NR_munmap, ALWAYS},
-    {__NR_mremap, ALWAYS},
-    {__NR_madvise, ALWAYS},
-    {__NR_sysinfo, ALWAYS},
-    {__NR_getrusage, ALWAYS},
+    {__NR_brk, NEED_ALWAYS},
+    {__NR_munmap, NEED_ALWAYS},
+    {__NR_mremap, NEED_ALWAYS},
+    {__NR_madvise, NEED_ALWAYS},
+    {__NR_sysinfo, NEED_ALWAYS},
+    {__NR_getrusage, NEED_ALWAYS},
     /* The directory, and the socket's end. */
-    {__NR_fstat, ALWAYS},
-    {__NR_newfstatat, ALWAYS},
-    {__NR_statx, ALWAYS},
+    {__NR_fstat, NEED_ALWAYS},
+    {__NR_newfstatat, NEED_ALWAYS},
+    {__NR_statx, NEED_ALWAYS},
 #ifdef __NR_stat
-    {__NR_stat, ALWAYS},
-    {__NR_lstat, ALWAYS},
-    {__NR_unlink, ALWAYS},
+    {__NR_stat, NEED_ALWAYS},
+    {__NR_lstat, NEED_ALWAYS},
+    {__NR_unlink, NEED_ALWAYS},
 #endif
-    {__NR_unlinkat, ALWAYS},
-    {__NR_faccessat, ALWAYS},
-    {__NR_faccessat2, ALWAYS},
-    {__NR_lseek, ALWAYS},
-    {__NR_pread64, ALWAYS},
-    {__NR_getdents64, ALWAYS},
-    {__NR_inotify_init1, ALWAYS},
-    {__NR_inotify_add_watch, ALWAYS},
-    {__NR_inotify_rm_watch, ALWAYS},
+    {__NR_unlinkat, NEED_ALWAYS},
+    {__NR_faccessat, NEED_ALWAYS},
+    {__NR_faccessat2, NEED_ALWAYS},
+    {__NR_lseek, NEED_ALWAYS},
+    {__NR_pread64, NEED_ALWAYS},
+    {__NR_getdents64, NEED_ALWAYS},
+    {__NR_inotify_init1, NEED_ALWAYS},
+    {__NR_inotify_add_watch, NEED_ALWAYS},
+    {__NR_inotify_rm_watch, NEED_ALWAYS},
     /* Threads and signals. */
-    {__NR_set_robust_list, ALWAYS},
-    {__NR_rseq, ALWAYS},
-    {__NR_sched_yield, ALWAYS},
-    {__NR_sched_getaffinity, ALWAYS},
-    {__NR_getpid, ALWAYS},
-    {__NR_gettid, ALWAYS},
-    {__NR_rt_sigprocmask, ALWAYS},
-    {__NR_rt_sigaction, ALWAYS},
-    {__NR_rt_sigreturn, ALWAYS},
-    {__NR_restart_syscall, ALWAYS},
-    {__NR_nanosleep, ALWAYS},
-    {__NR_clock_nanosleep, ALWAYS},
-    {__NR_exit, ALWAYS},
-    {__NR_exit_group, ALWAYS},
+    {__NR_set_robust_list, NEED_ALWAYS},
+    {__NR_rseq, NEED_ALWAYS},
+    {__NR_sched_yield, NEED_ALWAYS},
+    {__NR_sched_getaffinity, NEED_ALWAYS},
+    {__NR_getpid, NEED_ALWAYS},
+    {__NR_gettid, NEED_ALWAYS},
+    {__NR_rt_sigprocmask, NEED_ALWAYS},
+    {__NR_rt_sigaction, NEED_ALWAYS},
+    {__NR_rt_sigreturn, NEED_ALWAYS},
+    {__NR_restart_syscall, NEED_ALWAYS},
+    {__NR_nanosleep, NEED_ALWAYS},
+    {__NR_clock_nanosleep, NEED_ALWAYS},
+    {__NR_exit, NEED_ALWAYS},
+    {__NR_exit_group, NEED_ALWAYS},
     /* The node agent; for a name, DNS and the choice between its addresses. */
-    {__NR_connect, AGENT},
-    {__NR_bind, NAMES}, /* netlink; TCP is Landlock's */
-    {__NR_uname, NAMES},
+    {__NR_connect, NEED_AGENT},
+    {__NR_bind, NEED_NAMES}, /* netlink; TCP is Landlock's */
+    {__NR_uname, NEED_NAMES},
 #ifdef __NR_poll
-    {__NR_poll, ALWAYS},
+    {__NR_poll, NEED_ALWAYS},
 #endif
-    {__NR_ppoll, ALWAYS},
-    {__NR_sendmmsg, NAMES},
+    {__NR_ppoll, NEED_ALWAYS},
+    {__NR_sendmmsg, NEED_NAMES},
+    /* libcurl: what wakes it up, and whether a file that was named is there. */
+    {__NR_socketpair, NEED_CLUSTER},
     /* The leak check, and the symbols of a report. */
-    {__NR_clone, SANITIZER},
-    {__NR_execve, SANITIZER},
+    {__NR_clone, NEED_SANITIZER},
+    {__NR_execve, NEED_SANITIZER},
 #ifdef __NR_fork
-    {__NR_readlink, SANITIZER},
-    {__NR_pipe, SANITIZER},
-    {__NR_fork, SANITIZER},
-    {__NR_getdents, SANITIZER},
-    {__NR_dup2, SANITIZER},
+    {__NR_readlink, NEED_SANITIZER},
+    {__NR_pipe, NEED_SANITIZER},
+    {__NR_fork, NEED_SANITIZER},
+    {__NR_getdents, NEED_SANITIZER},
+    {__NR_dup2, NEED_SANITIZER},
 #endif
-    {__NR_pipe2, SANITIZER},
-    {__NR_dup3, SANITIZER},
-    {__NR_readlinkat, SANITIZER},
-    {__NR_prctl, SANITIZER},
-    {__NR_prlimit64, SANITIZER},
-    {__NR_getppid, SANITIZER},
-    {__NR_ptrace, SANITIZER},
-    {__NR_sigaltstack, SANITIZER},
-    {__NR_wait4, SANITIZER},
+    {__NR_pipe2, NEED_SANITIZER},
+    {__NR_dup3, NEED_SANITIZER},
+    {__NR_readlinkat, NEED_SANITIZER},
+    {__NR_prctl, NEED_SANITIZER},
+    {__NR_prlimit64, NEED_SANITIZER},
+    {__NR_getppid, NEED_SANITIZER},
+    {__NR_ptrace, NEED_SANITIZER},
+    {__NR_sigaltstack, NEED_SANITIZER},
+    {__NR_wait4, NEED_SANITIZER},
 };
 
 /* Calls that are allowed if an argument's low 32 bits are right: all that the kernel itself looks at. */
@@ -208,18 +153,18 @@ struct argument_rule {
 enum { WRITING = O_ACCMODE | O_CREAT | O_TRUNC };
 
 static const struct argument_rule argument_rules[] = {
-    {__NR_mmap, 2, PROT_EXEC, 0, ALWAYS},
-    {__NR_mprotect, 2, PROT_EXEC, 0, ALWAYS},
-    {__NR_openat, 2, WRITING, O_RDONLY, ALWAYS},
+    {__NR_mmap, 2, PROT_EXEC, 0, NEED_ALWAYS},
+    {__NR_mprotect, 2, PROT_EXEC, 0, NEED_ALWAYS},
+    {__NR_openat, 2, WRITING, O_RDONLY, NEED_ALWAYS},
 #ifdef __NR_open
-    {__NR_open, 1, WRITING, O_RDONLY, ALWAYS},
+    {__NR_open, 1, WRITING, O_RDONLY, NEED_ALWAYS},
 #endif
-    {__NR_clone, 0, CLONE_THREAD, CLONE_THREAD, ALWAYS},
-    {__NR_socket, 0, UINT32_MAX, AF_UNIX, AGENT},
-    {__NR_socket, 0, UINT32_MAX, AF_INET, TCP},
-    {__NR_socket, 0, UINT32_MAX, AF_INET6, TCP},
-    {__NR_socket, 0, UINT32_MAX, AF_NETLINK, NAMES},
-    {__NR_ioctl, 1, UINT32_MAX, FIONREAD, NAMES},
+    {__NR_clone, 0, CLONE_THREAD, CLONE_THREAD, NEED_ALWAYS},
+    {__NR_socket, 0, UINT32_MAX, AF_UNIX, NEED_AGENT},
+    {__NR_socket, 0, UINT32_MAX, AF_INET, NEED_TCP},
+    {__NR_socket, 0, UINT32_MAX, AF_INET6, NEED_TCP},
+    {__NR_socket, 0, UINT32_MAX, AF_NETLINK, NEED_NAMES},
+    {__NR_ioctl, 1, UINT32_MAX, FIONREAD, NEED_NAMES},
 };
 
 static void add(struct buf *program, uint32_t code, uint32_t k, uint8_t if_true, uint8_t if_false)
@@ -260,7 +205,7 @@ static void add_argument_rule(struct buf *program, const struct argument_rule *r
 static void write_filter(struct buf *program, const struct needs *needs)
 {
     const struct argument_rule abort_rule = {__NR_tgkill, 0, UINT32_MAX, (uint32_t)getpid(),
-                                             ALWAYS};
+                                             NEED_ALWAYS};
     add_load(program, offsetof(struct seccomp_data, arch));
     add(program, BPF_JMP | BPF_JEQ | BPF_K, FILTER_MACHINE, 1, 0);
     add_return(program, SECCOMP_RET_ERRNO | EPERM);
@@ -332,11 +277,12 @@ struct port_rule {
     uint64_t allowed, port;
 };
 
-static int make_ruleset(long version)
+static int make_ruleset(long version, const struct needs *needs)
 {
     /* Of files all rights that the version knows: 13 at first, REFER, TRUNCATE and IOCTL_DEV came with 2, 3 and 5. */
     int rights = version >= 5 ? 16 : version >= 3 ? 15 : version >= 2 ? 14 : 13;
-    const struct ruleset ruleset = {(UINT64_C(1) << rights) - 1, BIND_TCP | CONNECT_TCP,
+    const struct ruleset ruleset = {(UINT64_C(1) << rights) - 1,
+                                    needs->any_port ? BIND_TCP : BIND_TCP | CONNECT_TCP,
                                     ABSTRACT_SOCKETS | SIGNALS};
     size_t size = version >= 6   ? sizeof(ruleset)
                   : version >= 4 ? offsetof(struct ruleset, scopes)
@@ -399,6 +345,17 @@ static bool allow_reading_if_any(int ruleset, const char *path, struct error *er
     return folder < 0 || allow_folder(ruleset, folder, READ_FILE | READ_FOLDER, path, err);
 }
 
+/* The folders of files that are read again and again. */
+static bool allow_files(int ruleset, const struct needs *needs, struct error *err)
+{
+    for (size_t i = 0; i < needs->file_count; i++) {
+        CLEANUP_FREE char *folder = folder_of(needs->files[i]);
+        if (!allow_reading_if_any(ruleset, folder, err))
+            return false;
+    }
+    return true;
+}
+
 /* /etc/resolv.conf is a link on many systems, and what it leads to is replaced now and then: so its folder. */
 static bool allow_names(int ruleset, struct error *err)
 {
@@ -418,15 +375,17 @@ static bool allow_port(int ruleset, uint64_t port, struct error *err)
 static bool allow_connections(int ruleset, const struct needs *needs, struct error *err)
 {
     enum { DNS = 53 }; /* over TCP where an answer is too long for UDP */
-    return (!needs->of[TCP] || allow_port(ruleset, needs->port, err)) &&
-           (!needs->of[NAMES] || allow_port(ruleset, DNS, err));
+    if (needs->any_port)
+        return true;
+    return (!needs->of[NEED_TCP] || allow_port(ruleset, needs->port, err)) &&
+           (!needs->of[NEED_NAMES] || allow_port(ruleset, DNS, err));
 }
 
 static bool restrict_files(const struct harden_paths *paths, const struct needs *needs,
                            struct error *err)
 {
     /* Sanitizers read /proc, libraries and, for the symbols of a report, programs. */
-    if (HAS_SANITIZER)
+    if (needs->of[NEED_SANITIZER])
         return true;
     long version = syscall(LANDLOCK_CREATE, NULL, 0, LANDLOCK_GET_VERSION);
     if (version < 1) {
@@ -434,12 +393,13 @@ static bool restrict_files(const struct harden_paths *paths, const struct needs 
                   LOG_C("problem", strerror(errno)));
         return true;
     }
-    CLEANUP_CLOSE int ruleset = make_ruleset(version);
+    CLEANUP_CLOSE int ruleset = make_ruleset(version, needs);
     if (ruleset < 0)
         return error_set(err, "cannot make a Landlock ruleset: %s", strerror(errno));
     if (!allow_removal(ruleset, paths->listen, err) ||
         (needs->folder != NULL && !allow_policy(ruleset, needs->folder, err)) ||
-        (needs->of[NAMES] && !allow_names(ruleset, err)) ||
+        (needs->of[NEED_NAMES] && !allow_names(ruleset, err)) ||
+        !allow_files(ruleset, needs, err) ||
         (version >= 4 && !allow_connections(ruleset, needs, err)))
         return false;
     if (syscall(LANDLOCK_RESTRICT, ruleset, 0) != 0)
@@ -450,7 +410,7 @@ static bool restrict_files(const struct harden_paths *paths, const struct needs 
 
 bool harden_process(const struct harden_paths *paths, struct error *err)
 {
-    const struct needs needs = find_needs(paths->dial);
+    const struct needs needs = needs_of(paths);
     /* Whoever may gain privileges must be root to put up the other two. */
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
         return error_set(err, "cannot set no_new_privs: %s", strerror(errno));

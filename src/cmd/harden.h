@@ -10,8 +10,8 @@
  *                 and the log says so.
  *   Landlock      Of files, the policy's folder (see below) may be read, and from the socket's folder be
  *                 removed; if HOST of the target is a name, what resolving it reads may be read: /etc, and where
- *                 /etc/resolv.conf really is. Of TCP, connections to the target's port and, for a name, to port 53; no
- *                 new listener. No signals and abstract sockets of other programs. From Linux 5.13 on, TCP from
+ *                 /etc/resolv.conf really is; of a cluster, the folders of the token and the certificates. Of TCP,
+ *                 connections to the target's port and, for a name, to port 53 (to any with a proxy); no new listener. No signals and abstract sockets of other programs. From Linux 5.13 on, TCP from
  *                 6.7, the last two from 6.12; without Landlock the log says so at level debug.
  *
  * The policy's folder: the kernel ties the permission to the folder that is there, not to its path, and one that is removed and
@@ -38,10 +38,12 @@
 #define CMD_HARDEN_H
 
 #include "base/error.h"
+#include "kube/config.h"
 
 struct harden_paths {
-    const char *listen; /* the socket that is served on, removed at the end */
-    const char *dial;   /* where policy comes from, as --dial says it */
+    const char *listen;                /* the socket that is served on, removed at the end */
+    const char *dial;                  /* where policy comes from, as --dial says it */
+    const struct kube_config *cluster; /* with kubernetes: what is connected to; else NULL */
 };
 
 /* Puts all three up. False: a folder of `paths` cannot be opened any more, or the kernel has Landlock but refuses the rules.

@@ -13,12 +13,12 @@
 
 #include "authz/keeper.h"
 #include "base/clock.h"
+#include "base/listen.h"
 #include "base/log.h"
 #include "base/loop.h"
 #include "cmd/admin.h"
 #include "cmd/commands.h"
 #include "cmd/harden.h"
-#include "base/listen.h"
 #include "cmd/options.h"
 #include "cmd/policy_source.h"
 #include "cmd/worker.h"
@@ -193,13 +193,11 @@ static bool start_http(struct server *s, struct error *err)
     return s->http != NULL;
 }
 
-static bool start_policy(struct server *s, const struct server_options *o, struct error *err)
+static bool start_policy(struct server *s, struct error *err)
 {
     const struct policy_source_events events = {on_source_up, s};
     s->keeper = authz_keeper_new(on_snapshot, s);
-    s->source = policy_source_open(s->loop, o->dial, o->workload, s->keeper, &events, err);
-    s->admin.source = s->source;
-    return s->source != NULL;
+    return policy_source_start(s->source, s->loop, s->keeper, &events, err);
 }
 
 static void free_server(struct server *s)
@@ -207,7 +205,7 @@ static void free_server(struct server *s)
     if (s->http != NULL)
         close(s->admin.statm_fd);
     http_server_free(s->http);
-    policy_source_close(s->source);
+    policy_source_free(s->source);
     for (size_t i = 0; i < s->worker_count; i++)
         worker_free(s->workers[i]);
     free(s->workers);
@@ -222,10 +220,14 @@ static void free_server(struct server *s)
 static bool start(struct server *s, const struct server_options *o, int listen_fd,
                   struct error *err)
 {
-    const struct harden_paths paths = {o->listen, o->dial};
+    s->source = policy_source_new(o->dial, o->workload, err);
+    if (s->source == NULL)
+        return false;
+    s->admin.source = s->source;
+    const struct harden_paths paths = {o->listen, o->dial, policy_source_cluster(s->source)};
     /* Fenced in before the first byte of policy is read, so that what can be read at the start can be read later too. */
     return make_workers(s, o->worker_count, listen_fd, err) && start_http(s, err) &&
-           harden_process(&paths, err) && start_policy(s, o, err) && start_workers(s, err);
+           harden_process(&paths, err) && start_policy(s, err) && start_workers(s, err);
 }
 
 static bool run_server(struct server *s, const struct server_options *o, struct error *err)
@@ -239,7 +241,7 @@ static bool run_server(struct server *s, const struct server_options *o, struct 
     /* Listening comes first: a path that cannot be had is the likelier mistake, and Envoy may connect at once. Until the policy
      * is read, its calls wait in the socket's queue. */
     struct listen_socket listener;
-    if (!listen_unix(o->listen, &listener, err))
+    if (!listen_unix(o->listen, 0777, &listener, err)) /* Envoy runs as another user */
         return false;
     bool ok = start(s, o, listener.fd, err);
     close(listener.fd); /* workers have their own */
@@ -322,11 +324,13 @@ int command_server(int first, int argc, char **argv)
          NULL},
         {'d', "dial", "TARGET",
          "where policy comes from: a node agent's Policy Sync API (a unix socket's path,\n"
-         "unix:PATH or HOST:PORT; default: localhost:50051), or directory:PATH, a folder of\n"
-         "YAML and JSON files with Kubernetes and Calico resources, which is watched",
+         "unix:PATH or HOST:PORT; default: localhost:50051); directory:PATH, a folder of YAML\n"
+         "and JSON files with Kubernetes and Calico resources, which is watched; or\n"
+         "kubernetes:[KUBECONFIG], the API server itself (default: as kubectl finds it, or the\n"
+         "pod's own cluster)",
          &o.dial, NULL},
-        {0, "workload", "NAMESPACE/POD", "whose policy it is (with directory:PATH)", &o.workload,
-         NULL},
+        {0, "workload", "NAMESPACE/POD", "whose policy it is (with directory: and kubernetes:)",
+         &o.workload, NULL},
         {0, "trust-domain", "D[,D]",
          "believe certificates of these SPIFFE trust domains only\n(default: any)", &o.trust_domain,
          NULL},

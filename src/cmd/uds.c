@@ -26,10 +26,10 @@ struct words {
 /* ---- calls: each appends the answer's message, or sets the error ---- */
 
 static bool load_config(const struct uds_options *o, struct arena *arena,
-                        struct flexvolume_config *config, struct error *err)
+                        struct node_config *config, struct error *err)
 {
     const char *path = o->config != NULL ? o->config : FLEXVOLUME_CONFIG;
-    if (!flexvolume_read_config(path, o->config != NULL, arena, config, err))
+    if (!node_config_read(path, o->config != NULL, arena, config, err))
         return false;
     log_set_level(config->log_level);
     return true;
@@ -38,7 +38,7 @@ static bool load_config(const struct uds_options *o, struct arena *arena,
 static bool call_init(const struct uds_options *o, struct words words, struct error *err)
 {
     CLEANUP_ARENA struct arena arena = {0};
-    struct flexvolume_config config;
+    struct node_config config;
     (void)words;
     return load_config(o, &arena, &config, err);
 }
@@ -46,7 +46,7 @@ static bool call_init(const struct uds_options *o, struct words words, struct er
 static bool call_mount(const struct uds_options *o, struct words words, struct error *err)
 {
     CLEANUP_ARENA struct arena arena = {0};
-    struct flexvolume_config config;
+    struct node_config config;
     return load_config(o, &arena, &config, err) &&
            flexvolume_mount(&config, str_from_c(words.texts[0]), str_from_c(words.texts[1]), err);
 }
@@ -54,7 +54,7 @@ static bool call_mount(const struct uds_options *o, struct words words, struct e
 static bool call_unmount(const struct uds_options *o, struct words words, struct error *err)
 {
     CLEANUP_ARENA struct arena arena = {0};
-    struct flexvolume_config config;
+    struct node_config config;
     return load_config(o, &arena, &config, err) &&
            flexvolume_unmount(&config, str_from_c(words.texts[0]), err);
 }

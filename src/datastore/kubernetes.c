@@ -7,11 +7,16 @@
 #include "datastore/kubernetes_kinds.h"
 #include "datastore/kubernetes_objects.h"
 #include "kube/client.h"
+#include "kube/curl.h"
+#include "kube/problem.h"
+#include "kube/split.h"
 #include "kube/watch.h"
 
 enum {
-    /* Milliseconds between two looks at which groups there are, while Calico's are not: as long again at random. */
-    DISCOVERY_PAUSE = 10 * 1000,
+    /* Milliseconds between two looks at which groups there are: while Calico's is not there, and while nobody knows; as
+     * long again at random. */
+    MISSING_PAUSE = 10 * 1000,
+    RETRY_PAUSE = 500,
     DISCOVERY_SILENCE = 30 * 1000,
     DISCOVERY_LIMIT = 4 * 1024 * 1024,
 };
@@ -30,17 +35,21 @@ struct kubernetes {
     struct loop *loop;
     struct datastore_sink sink;
     struct datastore_sink inner; /* of the readers */
-    struct kube_config config;
+    const struct kube_config *config;
+    char *namespace; /* a sidecar's, or NULL */
     struct kube_client *client;
     struct reader *readers;
     size_t reader_count;
     struct str calico_api; /* "crd.projectcalico.org/v1"; empty: not known */
-    bool has_looked;       /* what groups there are is known */
+    bool has_looked;       /* whether it is there is known */
     bool in_sync;
     bool has_news; /* since the last batch_end */
     struct loop_timer discovery;
     struct kube_request *request; /* of the discovery */
-    struct buf groups;            /* its answer */
+    struct kube_split *answer;    /* to it */
+    size_t asked;                 /* for which of the groups */
+    bool is_forbidden;            /* to see one of them */
+    size_t discovered;            /* bytes of its answer so far */
     struct error told;            /* what was in its way; empty: nothing */
 };
 
@@ -117,25 +126,40 @@ static void on_batch_end(void *ctx)
     }
 }
 
+/* What is in the way of one kind is often in the way of all, and so is its end. */
+static void try_others(const struct reader *reader)
+{
+    const struct kubernetes *k = reader->kubernetes;
+    for (size_t i = 0; i < k->reader_count; i++) {
+        if (k->readers[i].watch != NULL && &k->readers[i] != reader)
+            kube_watch_try_soon(k->readers[i].watch);
+    }
+}
+
 static void on_watch_problem(void *ctx, const char *problem)
 {
     const struct reader *reader = ctx;
-    if (problem != NULL)
+    if (problem != NULL) {
         log_event(LOG_WARNING,
                   reader->is_whole ? "Cannot read from the API server; what was read stays in force"
                                    : "Cannot read from the API server; trying again",
                   LOG_C("resource", reader->path), LOG_C("problem", problem));
-    else
-        log_event(LOG_INFO, "Reading from the API server again", LOG_C("resource", reader->path));
+        return;
+    }
+    log_event(LOG_INFO, "Reading from the API server again", LOG_C("resource", reader->path));
+    try_others(reader);
 }
 
 static char *format_path(const struct kubernetes *k, const struct kubernetes_kind *kind)
 {
     CLEANUP_BUF struct buf path = {0};
     if (kind->group != NULL)
-        buf_printf(&path, "/%s/%s", kind->group, kind->resource);
+        buf_printf(&path, "/%s/", kind->group);
     else
-        buf_printf(&path, "/apis/%.*s/%s", STR_ARG(k->calico_api), kind->resource);
+        buf_printf(&path, "/apis/%.*s/", STR_ARG(k->calico_api));
+    if (kind->is_policy && k->namespace != NULL)
+        buf_printf(&path, "namespaces/%s/", k->namespace);
+    buf_printf(&path, "%s", kind->resource);
     return mem_strndup(buf_str(&path));
 }
 
@@ -146,8 +170,10 @@ static void start_reader(struct reader *reader)
                                              on_batch_end, on_watch_problem, reader};
     reader->path = format_path(k, reader->kind);
     reader->objects.api = reader->kind->group != NULL ? reader->kind->api : k->calico_api;
-    const struct kube_watch_options options = {
-        .path = reader->path, .query = reader->query, .drop = reader->kind->drop};
+    const struct kube_watch_options options = {.path = reader->path,
+                                               .query = reader->query,
+                                               .drop = reader->kind->drop,
+                                               .is_built_in = reader->kind->group != NULL};
     reader->watch = kube_watch_new(k->loop, k->client, &options, &events);
 }
 
@@ -178,19 +204,18 @@ static void make_readers(struct kubernetes *k, const char *node)
     }
 }
 
-/* ---- which groups there are ---- */
+/* ---- which group Calico's resources are in ---- */
 
-static void discover(void *ctx);
-
-static void discover_later(struct kubernetes *k)
-{
-    uint64_t spread = clock_nanoseconds() % DISCOVERY_PAUSE; /* nodes that started together part */
-    loop_arm(k->loop, &k->discovery, DISCOVERY_PAUSE + spread);
-}
+/* Both hold the same kinds; of several that are there the first is the one to read. */
+static const struct str calico_apis[] = {STR_INIT("crd.projectcalico.org/v1"),
+                                         STR_INIT("projectcalico.org/v3")};
+enum { CALICO_APIS = sizeof(calico_apis) / sizeof(calico_apis[0]) };
 
 static void use_group(struct kubernetes *k, struct str api)
 {
     k->calico_api = api;
+    k->has_looked = true;
+    k->told.text[0] = '\0';
     log_event(LOG_INFO, "Reading Calico's resources", LOG_STR("group", api));
     for (size_t i = 0; i < k->reader_count; i++) {
         if (k->readers[i].watch == NULL)
@@ -198,90 +223,120 @@ static void use_group(struct kubernetes *k, struct str api)
     }
 }
 
-static bool has_group(const struct doc_node *root, struct str name)
+static void look_again(struct kubernetes *k, uint64_t pause)
 {
-    const struct doc_node *groups = doc_get(root, STR("groups"));
-    for (size_t i = 0; i < groups->count; i++) {
-        const struct doc_node *own = doc_get(groups->items[i], STR("name"));
-        if (own != NULL && own->type == DOC_STRING && str_eq(own->text, name))
-            return true;
-    }
-    return false;
+    uint64_t spread = clock_nanoseconds() % pause; /* nodes that started together part */
+    k->asked = 0;
+    k->is_forbidden = false;
+    loop_arm(k->loop, &k->discovery, pause + spread);
 }
 
-/* False: the answer is no list of groups; none in it would be no reason to believe that there are none. */
-static bool take_groups(struct kubernetes *k)
+static void use_none(struct kubernetes *k)
 {
-    CLEANUP_ARENA struct arena arena = {0};
-    struct doc_file file = doc_load(&arena, buf_str(&k->groups), true);
-    if (file.count != 1 || file.entries[0].failed)
-        return false;
-    const struct doc_node *root = file.entries[0].root, *groups = doc_get(root, STR("groups"));
-    if (groups == NULL || groups->type != DOC_LIST)
-        return false;
-    if (!k->has_looked && !has_group(root, STR("crd.projectcalico.org")) &&
-        !has_group(root, STR("projectcalico.org")))
+    if (!k->has_looked)
         log_message(LOG_WARNING, "Calico's resources are not installed in the cluster; Kubernetes' "
                                  "own policies are in force, and Calico's will be when they are");
     k->has_looked = true;
-    if (has_group(root, STR("crd.projectcalico.org")))
-        use_group(k, STR("crd.projectcalico.org/v1"));
-    else if (has_group(root, STR("projectcalico.org")))
-        use_group(k, STR("projectcalico.org/v3"));
-    else
-        discover_later(k);
+    k->told.text[0] = '\0';
+    look_again(k, MISSING_PAUSE);
     end_batch(k);
+}
+
+static void tell_discovery_problem(struct kubernetes *k, struct str message)
+{
+    CLEANUP_FREE char *problem = mem_strndup(message);
+    if (kube_problem_is_another(problem, k->told.text))
+        log_event(LOG_WARNING, "Cannot ask the API server for Calico's resources; trying again",
+                  LOG_C("server", k->config->server), LOG_C("problem", problem));
+    error_set(&k->told, "%s", problem);
+}
+
+static bool on_discovery_data(void *ctx, struct str bytes)
+{
+    struct kubernetes *k = ctx;
+    struct error unused;
+    k->discovered += bytes.len;
+    return k->discovered <= DISCOVERY_LIMIT && kube_split_feed(k->answer, bytes, &unused);
+}
+
+static bool pass_item(void *ctx, struct str json)
+{
+    (void)ctx;
+    (void)json;
     return true;
 }
 
-static bool on_groups_data(void *ctx, struct str bytes)
+static bool pass_field(void *ctx, struct str name, struct str json)
 {
-    struct kubernetes *k = ctx;
-    buf_append_str(&k->groups, bytes);
-    return k->groups.len <= DISCOVERY_LIMIT;
+    (void)name;
+    return pass_item(ctx, json);
 }
 
-static void on_groups_end(void *ctx, enum kube_outcome outcome, struct str message,
-                          unsigned retry_after)
+/* It may be that the first is not there, and that we may not see the second: then nobody knows. */
+static void on_discovery_end(void *ctx, enum kube_outcome outcome, struct str message,
+                             unsigned retry_after)
 {
     struct kubernetes *k = ctx;
-    (void)retry_after;
     k->request = NULL;
-    if (outcome == KUBE_OK && take_groups(k)) {
-        k->told.text[0] = '\0';
+    if (outcome == KUBE_OK && kube_split_is_complete(k->answer)) {
+        use_group(k, calico_apis[k->asked]);
         return;
     }
-    CLEANUP_FREE char *problem =
-        mem_strndup(outcome == KUBE_OK ? STR("its answer is no list of groups") : message);
-    if (strcmp(problem, k->told.text) != 0)
-        log_event(LOG_WARNING, "Cannot ask the API server which resources there are; trying again",
-                  LOG_C("server", k->config.server), LOG_C("problem", problem));
-    error_set(&k->told, "%s", problem);
-    loop_arm(k->loop, &k->discovery, 500 + clock_nanoseconds() % 1500);
+    if (outcome == KUBE_OK)
+        message = STR("the answer broke off, or is no list");
+    bool goes_on = outcome == KUBE_NOT_FOUND || outcome == KUBE_FORBIDDEN;
+    k->is_forbidden |= outcome == KUBE_FORBIDDEN;
+    if (outcome != KUBE_NOT_FOUND)
+        tell_discovery_problem(k, message);
+    if (goes_on && ++k->asked < CALICO_APIS)
+        loop_arm(k->loop, &k->discovery, 0);
+    else if (goes_on && !k->is_forbidden)
+        use_none(k);
+    else
+        look_again(k, retry_after > 0 ? retry_after * 1000 : RETRY_PAUSE);
 }
 
+/* Asks for one policy of a group, since that says for sure whether there are any: a server that has just started lists no groups of
+ * CRDs for a second, but answers to this that it is not ready. */
 static void discover(void *ctx)
 {
     struct kubernetes *k = ctx;
-    const struct kube_callbacks callbacks = {on_groups_data, NULL, on_groups_end, k};
-    k->groups.len = 0;
-    k->request = kube_request_start(k->client, "/apis", DISCOVERY_SILENCE, &callbacks);
+    const struct kube_callbacks callbacks = {on_discovery_data, NULL, on_discovery_end, k};
+    const struct kube_split_events pieces = {pass_item, pass_field, NULL};
+    CLEANUP_BUF struct buf path = {0};
+    buf_printf(&path, "/apis/%.*s/globalnetworkpolicies?limit=1", STR_ARG(calico_apis[k->asked]));
+    buf_append_byte(&path, '\0');
+    k->discovered = 0;
+    kube_split_free(k->answer);
+    k->answer = kube_split_new(SPLIT_LIST, NULL, NULL, &pieces);
+    k->request = kube_request_start(k->client, path.data, DISCOVERY_SILENCE, &callbacks);
 }
 
 /* The environment decides, or else the server. */
-static void start_discovery(struct kubernetes *k)
+static bool start_discovery(struct kubernetes *k, struct error *err)
 {
     const char *given = getenv("CALICO_API_GROUP");
     if (given == NULL || given[0] == '\0') {
         loop_arm(k->loop, &k->discovery, 0);
-        return;
+        return true;
     }
-    bool is_v3 = str_eq_nocase(str_from_c(given), STR("projectcalico.org/v3"));
-    k->has_looked = true;
-    use_group(k, is_v3 ? STR("projectcalico.org/v3") : STR("crd.projectcalico.org/v1"));
+    for (size_t i = 0; i < CALICO_APIS; i++) {
+        if (str_eq_nocase(str_from_c(given), calico_apis[i])) {
+            use_group(k, calico_apis[i]);
+            return true;
+        }
+    }
+    return error_set(err, "CALICO_API_GROUP: %s is neither %.*s nor %.*s",
+                     quote(str_from_c(given)).text, STR_ARG(calico_apis[0]),
+                     STR_ARG(calico_apis[1]));
 }
 
 /* ---- the datastore ---- */
+
+bool kubernetes_find(struct kube_config *config, const char *path, struct error *err)
+{
+    return kube_config_load(config, path, err) && kube_curl_load(err) != NULL;
+}
 
 struct kubernetes *kubernetes_open(struct loop *loop, const struct kubernetes_options *options,
                                    const struct datastore_sink *sink, struct error *err)
@@ -292,16 +347,20 @@ struct kubernetes *kubernetes_open(struct loop *loop, const struct kubernetes_op
     k->inner = (struct datastore_sink){
         .update = on_update, .remove = on_remove, .problem = on_problem, .ctx = k};
     k->discovery = (struct loop_timer){.callback = discover, .ctx = k};
-    if (kube_config_load(&k->config, options->kubeconfig, err))
-        k->client = kube_client_new(loop, &k->config, err);
+    k->config = options->config;
+    k->namespace = options->namespace != NULL ? mem_strndup(str_from_c(options->namespace)) : NULL;
+    k->client = kube_client_new(loop, k->config, err);
     if (k->client == NULL) {
         kubernetes_close(k);
         return NULL;
     }
-    log_event(LOG_INFO, "Reading from the API server", LOG_C("server", k->config.server),
-              LOG_C("by", k->config.source));
     make_readers(k, options->node);
-    start_discovery(k);
+    if (!start_discovery(k, err)) {
+        kubernetes_close(k);
+        return NULL;
+    }
+    log_event(LOG_INFO, "Reading from the API server", LOG_C("server", k->config->server),
+              LOG_C("by", k->config->source));
     return k;
 }
 
@@ -319,8 +378,8 @@ void kubernetes_close(struct kubernetes *k)
     }
     free(k->readers);
     kube_client_free(k->client);
-    kube_config_free(&k->config);
-    buf_free(&k->groups);
+    kube_split_free(k->answer);
+    free(k->namespace);
     free(k);
 }
 

@@ -2,7 +2,8 @@
  *
  * Calico's are read in the group in which they are stored: crd.projectcalico.org/v1, or projectcalico.org/v3 where only that is there (if
  * both are, the second is served by Calico's API server from the first). CALICO_API_GROUP in the environment says which, as with
- * upstream. Kinds that are not installed count as empty; they are found when they are installed later.
+ * upstream; without it, globalnetworkpolicies must be listable in the group that is there, or (404) in neither. Kinds that are not
+ * installed count as empty; they are found when they are installed later.
  *
  * It is in sync once every kind was read. After that nothing that the API server fails to say changes anything: what was read stays
  * in force.
@@ -14,17 +15,26 @@
 
 #include "base/loop.h"
 #include "datastore/datastore.h"
+#include "kube/config.h"
 
 struct kubernetes;
 
+/* Finds out which cluster is meant (`path` as in kube/config.h), and loads what it takes to talk to it: for programs that cannot do
+ * so later. Freed with kube_config_free, on error too. False: no cluster can be had; so it is in every static build. */
+bool kubernetes_find(struct kube_config *config, const char *path, struct error *err);
+
+/* For whom it is read. */
 struct kubernetes_options {
-    const char *kubeconfig; /* NULL: as kube/config.h finds it */
-    /* The node whose agent reads: its Node, FelixConfigurations and the ClusterInformation are told as well. NULL: a single
-     * sidecar, which has no use (and needs no right) for these. */
+    const struct kube_config
+        *config; /* from kubernetes_find; borrowed, it must outlive the datastore */
+    /* A node's agent: the Node of this name, FelixConfigurations and the ClusterInformation are told as well. NULL: a sidecar. */
     const char *node;
+    /* A sidecar: of namespaced policies only those of this namespace (a valid name) are told, and no right to others is
+     * needed. NULL: an agent. */
+    const char *namespace;
 };
 
-/* Starts to read; nothing is told from within. NULL: there is no cluster to be asked, as far as can be known without asking. */
+/* Starts to read; nothing is told from within. NULL: it cannot be done, as far as is known without asking. */
 struct kubernetes *kubernetes_open(struct loop *loop, const struct kubernetes_options *options,
                                    const struct datastore_sink *sink, struct error *err);
 void kubernetes_close(struct kubernetes *kubernetes);

@@ -8,14 +8,14 @@
 #include "base/str.h"
 
 struct kubernetes_kind {
-    const char
-        *group; /* "api/v1", "apis/networking.k8s.io/v1"; NULL: Calico's, whichever is in use */
+    const char *group; /* "api/v1", "apis/networking.k8s.io/v1"; NULL: Calico's, which is in use */
     const char *resource;    /* "pods" */
     struct str api, kind;    /* of its objects; api empty: Calico's */
     const char *query;       /* which of them; NULL: all */
-    bool is_of_node;         /* only the one that has the node's name */
     const char *const *drop; /* see kube/split.h */
-    bool is_for_agents;      /* a single sidecar does without */
+    bool is_of_node;         /* only the one that has the node's name */
+    bool is_for_agents;      /* a sidecar does without */
+    bool is_policy;          /* a sidecar needs those of its own namespace only */
 };
 
 extern const struct kubernetes_kind kubernetes_kinds[];

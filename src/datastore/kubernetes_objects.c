@@ -71,11 +71,35 @@ static void report(const struct kubernetes_objects *objects, struct str key,
     }
 }
 
+/* Items of a list need not say what they are; what says so must be what was asked for. */
+static bool is_expected(const struct kubernetes_objects *objects, const struct doc_node *object)
+{
+    struct str api = text_of(object, STR("apiVersion")), kind = text_of(object, STR("kind"));
+    return (api.len == 0 || str_eq(api, objects->api)) &&
+           (kind.len == 0 || str_eq(kind, objects->kind));
+}
+
+static void report_unexpected(const struct kubernetes_objects *objects,
+                              const struct doc_node *object, struct str key)
+{
+    CLEANUP_ARENA struct arena arena = {0};
+    struct model_problem problem = {
+        .message = arena_printf(&arena, "the API server says that it is a %s of %s",
+                                quote(text_of(object, STR("kind"))).text,
+                                quote(text_of(object, STR("apiVersion"))).text)};
+    const struct model_decoded decoded = {.problems = &problem, .problem_count = 1};
+    report(objects, key, &decoded);
+}
+
 /* What the object means; NULL: nothing that could be told. */
 static struct model_resource *decode(const struct kubernetes_objects *objects,
                                      const struct doc_node *object, struct str key)
 {
     CLEANUP_ARENA struct arena arena = {0};
+    if (!is_expected(objects, object)) {
+        report_unexpected(objects, object, key);
+        return NULL;
+    }
     struct model_decoded decoded =
         model_decode_element(&arena, object, objects->api, objects->kind);
     report(objects, key, &decoded);
@@ -176,7 +200,7 @@ static void put(struct kubernetes_objects *objects, const struct doc_node *objec
     struct str version = text_of(metadata, STR("resourceVersion"));
     struct known_object *known = map_get(&objects->known, key);
     if (known != NULL)
-        known->is_seen = true;
+        known->is_seen = true; /* even if nobody can make sense of what it is now */
     if (known != NULL && version.len > 0 && known->version == map_hash(version))
         return;
     struct model_resource *resource = decode(objects, object, key);

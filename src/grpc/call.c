@@ -13,6 +13,8 @@ enum {
      * MiB. */
     SPARE_CALLS = 256,
     SPARE_BUFFER = 1024,
+    /* A shared message from this size on is not copied. */
+    SHARED_LEAST = 16 * 1024,
 };
 
 enum { STATIC_HEADER = NGHTTP2_NV_FLAG_NO_COPY_NAME | NGHTTP2_NV_FLAG_NO_COPY_VALUE };
@@ -102,7 +104,8 @@ void grpc_call_close(struct grpc_call *call)
     }
     grpc_deadlines_clear(&server->deadlines, &call->deadline);
     release_request(call);
-    connection->pending -= call->out.len - call->out_start;
+    connection->pending -= grpc_call_pending(call);
+    blob_unref(call->shared);
     if (call->prev != NULL)
         call->prev->next = call->next;
     else
@@ -158,6 +161,33 @@ static void check_queued(struct grpc_call *call, int result)
         call->connection->broken = true;
 }
 
+static size_t take_out(struct grpc_call *call, uint8_t *place, size_t room)
+{
+    size_t left = call->out.len - call->out_start, len = left < room ? left : room;
+    if (len > 0)
+        memcpy(place, call->out.data + call->out_start, len);
+    call->out_start += len;
+    if (len == left) {
+        call->out_start = 0;
+        recycle(&call->out);
+    }
+    return len;
+}
+
+static size_t take_shared(struct grpc_call *call, uint8_t *place, size_t room)
+{
+    if (call->shared == NULL || room == 0)
+        return 0;
+    size_t left = call->shared->len - call->shared_start, len = left < room ? left : room;
+    memcpy(place, call->shared->bytes + call->shared_start, len);
+    call->shared_start += len;
+    if (len == left) {
+        blob_unref(call->shared);
+        call->shared = NULL;
+    }
+    return len;
+}
+
 /* nghttp2 fetches the body of the response, as far as flow control lets it send. */
 static ssize_t read_response(nghttp2_session *session, int32_t stream_id, uint8_t *place,
                              size_t room, uint32_t *flags, nghttp2_data_source *source,
@@ -165,22 +195,15 @@ static ssize_t read_response(nghttp2_session *session, int32_t stream_id, uint8_
 {
     (void)user_data;
     struct grpc_call *call = source->ptr;
-    size_t len = call->out.len - call->out_start;
-    if (len == 0 && !call->finished) {
+    if (grpc_call_pending(call) == 0 && !call->finished) {
         call->deferred = true;
         return NGHTTP2_ERR_DEFERRED;
     }
-    if (len > room)
-        len = room;
-    if (len > 0)
-        memcpy(place, call->out.data + call->out_start, len);
-    call->out_start += len;
+    size_t len = take_out(call, place, room);
+    len += take_shared(call, place + len, room - len);
     call->connection->pending -= len;
-    if (call->out_start < call->out.len)
+    if (grpc_call_pending(call) > 0)
         return (ssize_t)len;
-
-    call->out_start = 0;
-    recycle(&call->out);
     if (call->finished) {
         nghttp2_nv trailers[2];
         size_t count = make_status(call, trailers);
@@ -220,19 +243,46 @@ static void respond_status_only(struct grpc_call *call)
     grpc_connection_wake(call->connection);
 }
 
-void grpc_call_send(struct grpc_call *call, struct str message)
+/* Whether a message may be sent now; what is to come stands behind what was sent before. */
+static bool prepare_to_send(struct grpc_call *call, size_t len)
 {
     if (call->finished)
-        return;
-    if (message.len > GRPC_MESSAGE_LIMIT) {
+        return false;
+    if (len > GRPC_MESSAGE_LIMIT) {
         log_event(LOG_ERROR, "Message is too long to be sent",
-                  LOG_STR("method", call->method->path), LOG_INT("bytes", message.len));
+                  LOG_STR("method", call->method->path), LOG_INT("bytes", len));
         grpc_call_abort(call, GRPC_RESOURCE_EXHAUSTED, STR("the answer is longer than 4 MiB"));
-        return;
+        return false;
     }
     grpc_transport_compact(&call->out, &call->out_start);
+    if (call->shared != NULL) {
+        buf_append_str(&call->out, str_from(blob_str(call->shared), call->shared_start));
+        blob_unref(call->shared);
+        call->shared = NULL;
+    }
+    call->connection->pending += GRPC_FRAME_PREFIX + len;
+    return true;
+}
+
+void grpc_call_send(struct grpc_call *call, struct str message)
+{
+    if (!prepare_to_send(call, message.len))
+        return;
     grpc_frame_append(&call->out, message);
-    call->connection->pending += GRPC_FRAME_PREFIX + message.len;
+    respond(call);
+}
+
+void grpc_call_send_shared(struct grpc_call *call, struct blob *message)
+{
+    if (message->len < SHARED_LEAST) {
+        grpc_call_send(call, blob_str(message));
+        return;
+    }
+    if (!prepare_to_send(call, message->len))
+        return;
+    grpc_frame_append_prefix(&call->out, message->len);
+    call->shared = blob_ref(message);
+    call->shared_start = 0;
     respond(call);
 }
 
@@ -249,6 +299,24 @@ void grpc_call_finish(struct grpc_call *call, enum grpc_code code, struct str me
         respond(call);
     else
         respond_status_only(call);
+}
+
+void grpc_call_reset(struct grpc_call *call)
+{
+    if (call->finished)
+        return;
+    call->finished = true;
+    call->on_closed = call->on_drained = NULL;
+    call->connection->pending -= grpc_call_pending(call);
+    buf_free(&call->out);
+    call->out_start = 0;
+    blob_unref(call->shared);
+    call->shared = NULL;
+    grpc_deadlines_clear(&call->connection->server->deadlines, &call->deadline);
+    check_queued(call,
+                 nghttp2_submit_rst_stream(call->connection->transport.session, NGHTTP2_FLAG_NONE,
+                                           call->stream_id, NGHTTP2_CANCEL));
+    grpc_connection_wake(call->connection);
 }
 
 void grpc_call_abort(struct grpc_call *call, enum grpc_code code, struct str message)
@@ -292,7 +360,8 @@ void grpc_call_tell_drained(struct grpc_call *call)
 
 size_t grpc_call_pending(const struct grpc_call *call)
 {
-    return call->out.len - call->out_start;
+    size_t shared = call->shared != NULL ? call->shared->len - call->shared_start : 0;
+    return call->out.len - call->out_start + shared;
 }
 
 /* --- the request ---------------------------------------------------------------------------- */

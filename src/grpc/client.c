@@ -233,6 +233,7 @@ static bool connect_next(struct grpc_client_call *call, struct error *err)
     if (fd < 0)
         return false;
     call->transport.fd = call->watch.fd = fd;
+    call->transport.unsent_limit = GRPC_UNSENT_LIMIT;
     call->events = EPOLLOUT;
     call->connecting = true;
     if (loop_add(call->loop, &call->watch, call->events, err))

@@ -257,6 +257,7 @@ void grpc_connection_open(struct grpc_server *server, int fd)
     connection->server = server;
     connection->transport.fd = fd;
     connection->transport.loop = server->loop;
+    connection->transport.unsent_limit = server->limits.unsent_bytes;
     connection->watch = (struct loop_watch){fd, on_event, connection};
     /* The server speaks first: EPOLLOUT, to have its SETTINGS sent. */
     connection->events = EPOLLIN | EPOLLOUT;

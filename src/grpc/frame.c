@@ -57,12 +57,16 @@ bool grpc_frame_is_partial(const struct grpc_frame_reader *reader)
     return reader->prefix_len > 0 && !reader->given;
 }
 
-void grpc_frame_append(struct buf *out, struct str message)
+void grpc_frame_append_prefix(struct buf *out, size_t len)
 {
-    size_t len = message.len;
     const char prefix[GRPC_FRAME_PREFIX] = {0, (char)(len >> 24), (char)(len >> 16),
                                             (char)(len >> 8), (char)len};
-    buf_reserve(out, sizeof(prefix) + len);
     buf_append(out, prefix, sizeof(prefix));
+}
+
+void grpc_frame_append(struct buf *out, struct str message)
+{
+    buf_reserve(out, GRPC_FRAME_PREFIX + message.len);
+    grpc_frame_append_prefix(out, message.len);
     buf_append_str(out, message);
 }

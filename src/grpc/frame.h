@@ -40,5 +40,7 @@ bool grpc_frame_is_partial(const struct grpc_frame_reader *reader);
 
 /* Appends the prefix and the message (at most GRPC_MESSAGE_LIMIT bytes). */
 void grpc_frame_append(struct buf *out, struct str message);
+/* What stands before a message of so many bytes. */
+void grpc_frame_append_prefix(struct buf *out, size_t len);
 
 #endif

@@ -150,8 +150,14 @@ static void on_deadline(void *owner)
 static const struct grpc_server_limits default_limits = {
     .connections = 1024,
     .calls = 16384, /* so that 10,000 calls at once are served on one connection */
-    .request_bytes = 16 * 1024 * 1024 /* four of the longest messages */
+    .request_bytes = 16 * 1024 * 1024, /* four of the longest messages */
+    .unsent_bytes = GRPC_UNSENT_LIMIT,
 };
+
+void grpc_server_allow_path_authority(struct grpc_server *server)
+{
+    nghttp2_option_set_no_http_messaging(server->option, 1);
+}
 
 void grpc_server_set_limits(struct grpc_server *server, const struct grpc_server_limits *limits)
 {

@@ -25,7 +25,8 @@
  *                             unfinished requests, or 32 MiB of answers that wait
  *     DEADLINE_EXCEEDED       the deadline passed while the request was not complete or the handler
  *                             kept the call
- *     reset (PROTOCOL_ERROR)  malformed HTTP, such as a :path that does not begin with "/"
+ *     reset (PROTOCOL_ERROR)  malformed HTTP, such as a :path that does not begin with "/"; but see
+ *                             grpc_server_allow_path_authority
  *
  * Limits, all of them per peer but the first: 1,024 connections; 16,384 calls at once (see
  * grpc_server_set_limits for other numbers); a peer that leaves 4 MiB of answers unread is not read from until it reads; one that resets streams
@@ -41,6 +42,7 @@
 #ifndef GRPC_SERVER_H
 #define GRPC_SERVER_H
 
+#include "base/blob.h"
 #include "base/error.h"
 #include "base/loop.h"
 #include "base/str.h"
@@ -69,8 +71,15 @@ struct grpc_server_limits {
     size_t connections;
     uint32_t calls;       /* at once, on one connection */
     size_t request_bytes; /* of unfinished requests, on one connection */
+    size_t unsent_bytes;  /* that the socket did not take; beyond, nothing is read from that peer */
 };
 void grpc_server_set_limits(struct grpc_server *server, const struct grpc_server_limits *limits);
+
+/* For listeners on unix sockets that Go's programs call. Older versions of its gRPC (in kubelets, in upstream's dikastes) send the
+ * socket's path as :authority, which is malformed (RFC 3986, 3.2), and for which nghttp2 resets the stream. For connections that
+ * are opened from now on, a request's head is not checked beyond what is looked at here: :method, :path and content-type must
+ * still be what they have to be. */
+void grpc_server_allow_path_authority(struct grpc_server *server);
 
 /* Stops accepting, tells all peers (GOAWAY), lets calls in flight end; then calls `done` (may be
  * NULL), from the loop, not from within this function. `done` may free the server. Calls that a
@@ -89,9 +98,15 @@ void grpc_server_free(struct grpc_server *server);
  * GRPC_MESSAGE_LIMIT is logged, and the call is ended with RESOURCE_EXHAUSTED instead. */
 void grpc_call_send(struct grpc_call *call, struct str message);
 
+/* The same for one that many calls are sent: a large one is not copied, but held until it was taken for the network. */
+void grpc_call_send_shared(struct grpc_call *call, struct blob *message);
+
 /* Ends the call with a status; `message` is percent-encoded on the wire as gRPC wants it, and cut
  * at 1 KiB. */
 void grpc_call_finish(struct grpc_call *call, enum grpc_code code, struct str message);
+
+/* Ends the call at once, by a reset of its stream, and drops what waits for the peer: for one that does not read. */
+void grpc_call_reset(struct grpc_call *call);
 
 /* For a handler that keeps the call: called once if the call ends by other hands (peer reset it,
  * connection lost, deadline passed, server drained or freed) before grpc_call_finish. A handler

@@ -14,6 +14,7 @@
 
 #include <nghttp2/nghttp2.h>
 
+#include "base/blob.h"
 #include "base/loop.h"
 #include "base/mem.h"
 #include "grpc/deadline.h"
@@ -55,6 +56,8 @@ struct grpc_call {
     struct buf status_message; /* percent-encoded */
     struct buf out;            /* framed messages; nghttp2 has taken the first out_start bytes */
     size_t out_start;
+    struct blob *shared; /* comes behind `out`, not copied; NULL: nothing */
+    size_t shared_start;
     struct grpc_deadline deadline;
 
     void (*on_closed)(void *ctx);

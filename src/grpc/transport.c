@@ -4,15 +4,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum {
-    /* What is written in one turn of the loop to one peer, so that one that reads fast does not
-     * keep the others waiting. */
-    TURN_LIMIT = 1024 * 1024,
-    /* What is held for a peer that does not read. Large enough for the answers to 10,000 calls:
-     * there are peers that write all their requests before they read, and they must not wait for
-     * us while we wait for them. */
-    UNSENT_LIMIT = 4 * 1024 * 1024,
-};
+/* What is written in one turn of the loop to one peer, so that one that reads fast does not keep the others waiting. */
+enum { TURN_LIMIT = 1024 * 1024 };
 
 bool grpc_transport_receive(struct grpc_transport *transport, const char **reason)
 {
@@ -93,7 +86,7 @@ bool grpc_transport_flush(struct grpc_transport *transport, const char **reason)
     size_t used = 0, total = 0;
     if (!send_unsent(transport, reason))
         return false;
-    while (total < TURN_LIMIT && unsent_len(transport) < UNSENT_LIMIT) {
+    while (total < TURN_LIMIT && unsent_len(transport) < transport->unsent_limit) {
         const uint8_t *frame;
         ssize_t result = nghttp2_session_mem_send(transport->session, &frame);
         if (result < 0) {
@@ -120,7 +113,7 @@ bool grpc_transport_flush(struct grpc_transport *transport, const char **reason)
 
 bool grpc_transport_is_blocked(const struct grpc_transport *transport)
 {
-    return unsent_len(transport) >= UNSENT_LIMIT;
+    return unsent_len(transport) >= transport->unsent_limit;
 }
 
 bool grpc_transport_wants_write(const struct grpc_transport *transport)

@@ -14,12 +14,17 @@
 #include "base/loop.h"
 #include "base/mem.h"
 
+/* What is held for a peer that does not read. Large enough for the answers to 10,000 calls: there are peers that write all
+ * their requests before they read, and they must not wait for us while we wait for them. */
+enum { GRPC_UNSENT_LIMIT = 4 * 1024 * 1024 };
+
 struct grpc_transport {
     int fd;            /* -1: none */
     struct loop *loop; /* whose scratch bytes are put in on their way in or out */
     nghttp2_session *session;
     struct buf unsent;   /* what the socket did not take */
     size_t unsent_start; /* bytes of it that it took meanwhile */
+    size_t unsent_limit; /* at most so much, and some frames, is held; set by the owner */
     bool paused;         /* the session may have more to say than is written in one turn */
 };
 

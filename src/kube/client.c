@@ -1,18 +1,16 @@
 #include "kube/client.h"
 
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
-#include <sys/socket.h>
 
 #include "base/list.h"
 #include "base/log.h"
-#include "kube/credential.h"
-#include "kube/curl.h"
+#include "kube/handle.h"
 
 enum {
-    CONNECT_PATIENCE = 10 * 1000,
+    /* After a request that got no answer, so long no connection is used that was there: its server may hang, where others
+     * behind the same address do not. */
+    DOUBT = 60 * 1000,
     /* What is kept of the body of an answer that is no 2xx: a Status object. */
     ERROR_LIMIT = 16 * 1024,
 };
@@ -20,15 +18,15 @@ enum {
 struct kube_request {
     struct kube_client *client;
     struct kube_callbacks callbacks;
-    CURL *easy; /* NULL: it could not be sent */
-    struct curl_slist *headers, *connect_to;
+    struct kube_handle handle; /* closed: it could not be sent */
     bool is_cancelled;
     bool has_data;       /* on_turn_end is due */
+    bool is_answered;    /* the headers of a 2xx answer have come */
     uint64_t silence;    /* milliseconds; 0: any */
     uint64_t last_heard; /* as loop_now */
+    curl_off_t received; /* bytes that stats.bytes has */
     struct buf error_body;
-    char error[CURL_ERROR_SIZE]; /* libcurl's */
-    struct error unsent;         /* why it could not be sent */
+    struct error unsent; /* why it could not be sent */
 };
 
 /* A socket that libcurl has asked to be watched. */
@@ -49,20 +47,30 @@ struct kube_client {
     struct loop_timer failing;   /* tells requests that could not be sent */
     struct loop_timer listening; /* looks for requests that have gone silent */
     struct list requests;        /* struct kube_request */
+    uint64_t doubted;            /* when a request got no answer at all, as loop_now; 0: never */
     struct kube_client_stats stats;
 };
+
+/* libcurl hands out what it has unpacked; what has come over the wire it says when it is asked. */
+static void count_bytes(struct kube_request *request)
+{
+    curl_off_t received = 0;
+    request->client->curl->easy_getinfo(request->handle.easy, CURLINFO_SIZE_DOWNLOAD_T, &received);
+    if (received > request->received)
+        request->client->stats.bytes += (uint64_t)(received - request->received);
+    request->received = received;
+}
 
 /* ---- the end of a request ---- */
 
 static void free_request(struct kube_request *request)
 {
     struct kube_client *client = request->client;
-    if (request->easy != NULL) {
-        client->curl->multi_remove_handle(client->multi, request->easy);
-        client->curl->easy_cleanup(request->easy);
+    if (request->handle.easy != NULL) {
+        count_bytes(request);
+        client->curl->multi_remove_handle(client->multi, request->handle.easy);
     }
-    client->curl->slist_free_all(request->headers);
-    client->curl->slist_free_all(request->connect_to);
+    kube_handle_close(&request->handle);
     list_remove_item(&client->requests, request);
     buf_free(&request->error_body);
     free(request);
@@ -121,13 +129,14 @@ static void finish(struct kube_request *request, CURLcode code)
     long status = 0;
     curl_off_t retry_after = 0;
     CLEANUP_BUF struct buf message = {0};
-    curl->easy_getinfo(request->easy, CURLINFO_RESPONSE_CODE, &status);
-    curl->easy_getinfo(request->easy, CURLINFO_RETRY_AFTER, &retry_after);
+    curl->easy_getinfo(request->handle.easy, CURLINFO_RESPONSE_CODE, &status);
+    curl->easy_getinfo(request->handle.easy, CURLINFO_RETRY_AFTER, &retry_after);
     enum kube_outcome outcome = outcome_of(status);
     if (code != CURLE_OK) {
         outcome = KUBE_FAILED;
         buf_printf(&message, "%s",
-                   request->error[0] != '\0' ? request->error : curl->easy_strerror(code));
+                   request->handle.error[0] != '\0' ? request->handle.error
+                                                    : curl->easy_strerror(code));
     } else if (outcome != KUBE_OK) {
         buf_printf(&message, "HTTP status %ld: ", status);
         buf_append_str(&message, status_message(request));
@@ -257,6 +266,21 @@ static int set_timer(CURLM *multi, long delay, void *ctx)
 
 /* ---- data ---- */
 
+/* A header; an empty one ends them. */
+static size_t on_header(char *data, size_t size, size_t count, void *ctx)
+{
+    struct kube_request *request = ctx;
+    struct str line = str_make(data, size * count);
+    long status = 0;
+    request->last_heard = loop_now(request->client->loop);
+    request->client->has_waiting |= str_starts_with(line, STR("HTTP/1."));
+    if (str_eq(line, STR("\r\n")) || str_eq(line, STR("\n"))) {
+        request->client->curl->easy_getinfo(request->handle.easy, CURLINFO_RESPONSE_CODE, &status);
+        request->is_answered = outcome_of(status) == KUBE_OK;
+    }
+    return line.len;
+}
+
 static size_t on_body(char *data, size_t size, size_t count, void *ctx)
 {
     struct kube_request *request = ctx;
@@ -264,10 +288,10 @@ static size_t on_body(char *data, size_t size, size_t count, void *ctx)
     size_t len = size * count;
     long status = 0;
     request->last_heard = loop_now(client->loop);
-    client->stats.bytes += len;
+    count_bytes(request);
     if (request->is_cancelled)
         return 0;
-    client->curl->easy_getinfo(request->easy, CURLINFO_RESPONSE_CODE, &status);
+    client->curl->easy_getinfo(request->handle.easy, CURLINFO_RESPONSE_CODE, &status);
     if (outcome_of(status) == KUBE_OK) {
         request->has_data = true;
         return request->callbacks.on_data(request->callbacks.ctx, str_make(data, len)) ? len : 0;
@@ -277,164 +301,44 @@ static size_t on_body(char *data, size_t size, size_t count, void *ctx)
     return len;
 }
 
-static size_t on_header(char *data, size_t size, size_t count, void *ctx)
-{
-    struct kube_request *request = ctx;
-    if (str_starts_with(str_make(data, size * count), STR("HTTP/1.")))
-        request->client->has_waiting = true;
-    return size * count;
-}
-
-/* Half a minute without an acknowledgement: the peer, or the way to it, is gone. */
-static int set_socket_options(void *ctx, curl_socket_t fd, curlsocktype purpose)
-{
-    unsigned milliseconds = 30 * 1000;
-    (void)ctx;
-    (void)purpose;
-    setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &milliseconds, sizeof(milliseconds));
-    return CURL_SOCKOPT_OK;
-}
-
 /* ---- the start of a request ---- */
 
-static void set_pem(struct kube_request *request, CURLoption file, CURLoption blob,
-                    const struct kube_pem *pem)
+/* One that could not be sent; NULL: there is none. */
+static struct kube_request *find_unsent(const struct kube_client *client)
 {
-    const struct kube_curl *curl = request->client->curl;
-    struct curl_blob data = {(char *)pem->data.ptr, pem->data.len, CURL_BLOB_COPY};
-    if (pem->data.len > 0)
-        curl->easy_setopt(request->easy, blob, &data);
-    else if (pem->path != NULL)
-        curl->easy_setopt(request->easy, file, pem->path);
-}
-
-static void set_tls(struct kube_request *request, const struct kube_secret *secret)
-{
-    const struct kube_curl *curl = request->client->curl;
-    const struct kube_config *config = request->client->config;
-    CURL *easy = request->easy;
-    curl->easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
-    set_pem(request, CURLOPT_CAINFO, CURLOPT_CAINFO_BLOB, &config->ca);
-    set_pem(request, CURLOPT_SSLCERT, CURLOPT_SSLCERT_BLOB, &secret->certificate);
-    set_pem(request, CURLOPT_SSLKEY, CURLOPT_SSLKEY_BLOB, &secret->key);
-    if (config->insecure) {
-        curl->easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 0L);
-        curl->easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 0L);
+    for (uint32_t i = 0; i < client->requests.count; i++) {
+        struct kube_request *request = client->requests.items[i];
+        if (request->handle.easy == NULL)
+            return request;
     }
+    return NULL;
 }
 
-static void set_identity(struct kube_request *request, const struct kube_secret *secret)
-{
-    const struct kube_curl *curl = request->client->curl;
-    const struct kube_config *config = request->client->config;
-    if (secret->token.len > 0) {
-        CLEANUP_BUF struct buf header = {0};
-        buf_printf(&header, "Authorization: Bearer %.*s", STR_ARG(secret->token));
-        buf_append_byte(&header, '\0');
-        request->headers = curl->slist_append(request->headers, header.data);
-        explicit_bzero(header.data, header.len);
-    } else if (config->username != NULL) {
-        curl->easy_setopt(request->easy, CURLOPT_USERNAME, config->username);
-        curl->easy_setopt(request->easy, CURLOPT_PASSWORD,
-                          config->password != NULL ? config->password : "");
-    }
-}
-
-/* Where the certificate is for another name (tls-server-name), the URL has that name, and the connection goes to the server's own. */
-static void append_renamed_url(struct kube_request *request, struct buf *url)
-{
-    const struct kube_config *config = request->client->config;
-    struct str scheme, rest = str_from_c(config->server), authority, base;
-    CLEANUP_BUF struct buf connect_to = {0};
-    str_cut(rest, '/', &scheme, &rest); /* "https:", "/HOST:PORT/BASE" */
-    bool has_base = str_cut(str_from(rest, 1), '/', &authority, &base);
-    size_t end = authority.len;
-    while (end > 0 && authority.ptr[end - 1] >= '0' && authority.ptr[end - 1] <= '9')
-        end--;
-    bool has_port = end > 0 && end < authority.len && authority.ptr[end - 1] == ':';
-    struct str port = has_port ? str_from(authority, end) : STR("443");
-    buf_printf(&connect_to, "%s:%.*s:%.*s%s", config->server_name, STR_ARG(port),
-               STR_ARG(authority), has_port ? "" : ":443");
-    buf_append_byte(&connect_to, '\0');
-    request->connect_to = request->client->curl->slist_append(NULL, connect_to.data);
-    buf_printf(url, "https://%s:%.*s%s%.*s", config->server_name, STR_ARG(port),
-               has_base ? "/" : "", STR_ARG(base));
-}
-
-static void set_url(struct kube_request *request, const char *path)
-{
-    const struct kube_curl *curl = request->client->curl;
-    const struct kube_config *config = request->client->config;
-    CLEANUP_BUF struct buf url = {0};
-    if (config->server_name != NULL)
-        append_renamed_url(request, &url);
-    else
-        buf_printf(&url, "%s", config->server);
-    buf_printf(&url, "%s", path);
-    buf_append_byte(&url, '\0');
-    curl->easy_setopt(request->easy, CURLOPT_URL, url.data);
-    if (request->connect_to != NULL)
-        curl->easy_setopt(request->easy, CURLOPT_CONNECT_TO, request->connect_to);
-}
-
-static void set_options(struct kube_request *request)
-{
-    const struct kube_curl *curl = request->client->curl;
-    const struct kube_config *config = request->client->config;
-    CURL *easy = request->easy;
-    curl->easy_setopt(easy, CURLOPT_PRIVATE, request);
-    curl->easy_setopt(easy, CURLOPT_ERRORBUFFER, request->error);
-    curl->easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
-    curl->easy_setopt(easy, CURLOPT_WRITEDATA, request);
-    curl->easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
-    curl->easy_setopt(easy, CURLOPT_HEADERDATA, request);
-    curl->easy_setopt(easy, CURLOPT_SOCKOPTFUNCTION, set_socket_options);
-    curl->easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
-    curl->easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "https,http");
-    curl->easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
-    curl->easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_PATIENCE);
-    curl->easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
-    curl->easy_setopt(easy, CURLOPT_TCP_KEEPIDLE, 15L);
-    curl->easy_setopt(easy, CURLOPT_TCP_KEEPINTVL, 5L);
-    curl->easy_setopt(easy, CURLOPT_ACCEPT_ENCODING, "gzip");
-    curl->easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
-    curl->easy_setopt(easy, CURLOPT_PIPEWAIT, 1L);
-    curl->easy_setopt(easy, CURLOPT_USERAGENT, "dikast/" DIKAST_VERSION);
-    if (config->proxy != NULL)
-        curl->easy_setopt(easy, CURLOPT_PROXY, config->proxy);
-}
-
-/* Requests that could not be sent. */
+/* Whoever is told may start and cancel requests. */
 static void on_failing(void *ctx)
 {
-    struct kube_client *client = ctx;
-    for (uint32_t i = 0; i < client->requests.count;) {
-        struct kube_request *request = client->requests.items[i];
-        if (request->easy != NULL) {
-            i++;
-            continue;
-        }
+    struct kube_request *request;
+    while ((request = find_unsent(ctx)) != NULL)
         end_request(request, KUBE_FAILED, str_from_c(request->unsent.text), 0);
-        i = 0; /* others may have come and gone */
-    }
 }
 
 static bool submit(struct kube_request *request, const char *path, struct error *err)
 {
     struct kube_client *client = request->client;
+    const struct kube_curl *curl = client->curl;
     struct kube_secret secret;
-    if (!kube_credential_get(client->credential, &secret, err))
+    if (!kube_credential_get(client->credential, &secret, err) ||
+        !kube_handle_open(&request->handle, curl, client->config, path, &secret, err))
         return false;
-    request->easy = client->curl->easy_init();
-    if (request->easy == NULL)
-        return error_set(err, "libcurl has no handle for it");
-    set_options(request);
-    set_url(request, path);
-    set_tls(request, &secret);
-    set_identity(request, &secret);
-    request->headers = client->curl->slist_append(request->headers, "Accept: application/json");
-    client->curl->easy_setopt(request->easy, CURLOPT_HTTPHEADER, request->headers);
-    client->curl->multi_add_handle(client->multi, request->easy);
+    CURL *easy = request->handle.easy;
+    curl->easy_setopt(easy, CURLOPT_PRIVATE, request);
+    curl->easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
+    curl->easy_setopt(easy, CURLOPT_HEADERDATA, request);
+    curl->easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
+    curl->easy_setopt(easy, CURLOPT_WRITEDATA, request);
+    if (client->doubted != 0 && loop_now(client->loop) - client->doubted < DOUBT)
+        curl->easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L);
+    curl->multi_add_handle(client->multi, easy);
     return true;
 }
 
@@ -461,6 +365,11 @@ void kube_request_set_silence(struct kube_request *request, uint64_t silence)
     request->silence = silence;
 }
 
+bool kube_request_is_answered(const struct kube_request *request)
+{
+    return request->is_answered;
+}
+
 void kube_request_cancel(struct kube_request *request)
 {
     if (request == NULL)
@@ -474,19 +383,26 @@ void kube_request_cancel(struct kube_request *request)
 
 enum { LISTEN_PAUSE = 5000 };
 
+static struct kube_request *find_silent(const struct kube_client *client, uint64_t now)
+{
+    for (uint32_t i = 0; i < client->requests.count; i++) {
+        struct kube_request *request = client->requests.items[i];
+        if (request->silence > 0 && now - request->last_heard >= request->silence)
+            return request;
+    }
+    return NULL;
+}
+
 static void on_listening(void *ctx)
 {
     struct kube_client *client = ctx;
     uint64_t now = loop_now(client->loop);
+    struct kube_request *request;
     loop_arm(client->loop, &client->listening, LISTEN_PAUSE);
-    for (uint32_t i = 0; i < client->requests.count;) {
-        struct kube_request *request = client->requests.items[i];
-        if (request->silence == 0 || now - request->last_heard < request->silence) {
-            i++;
-            continue;
-        }
+    while ((request = find_silent(client, now)) != NULL) {
+        if (!request->is_answered)
+            client->doubted = now;
         end_request(request, KUBE_SILENT, STR("the API server has gone silent"), 0);
-        i = 0;
     }
 }
 

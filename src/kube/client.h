@@ -46,11 +46,13 @@ struct kube_callbacks {
 struct kube_request *kube_request_start(struct kube_client *client, const char *path,
                                         uint64_t silence, const struct kube_callbacks *callbacks);
 void kube_request_set_silence(struct kube_request *request, uint64_t silence);
+/* Whether the server has begun to answer with a 2xx: it has taken the request. */
+bool kube_request_is_answered(const struct kube_request *request);
 /* No callback comes any more. NULL is fine. */
 void kube_request_cancel(struct kube_request *request);
 
 struct kube_client_stats {
-    uint64_t requests, bytes; /* of bodies, unpacked */
+    uint64_t requests, bytes; /* of bodies, as they came over the wire */
 };
 struct kube_client_stats kube_client_stats(const struct kube_client *client);
 

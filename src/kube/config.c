@@ -12,12 +12,10 @@
 
 bool kube_token_is_sound(struct str token)
 {
-    for (size_t i = 0; i < token.len; i++) {
-        unsigned char c = (unsigned char)token.ptr[i];
-        if (c < 0x20 || c == 0x7f)
-            return false;
-    }
-    return true;
+    size_t i = 0;
+    while (i < token.len && token.ptr[i] > ' ' && token.ptr[i] < 0x7f)
+        i++;
+    return i == token.len;
 }
 
 /* ---- in a pod ---- */
@@ -100,9 +98,6 @@ static bool check_user(const struct kube_config *config, const struct config_ite
                        struct error *err)
 {
     bool has_token = config->token.len > 0 || config->token_file != NULL;
-    if (!kube_token_is_sound(config->token))
-        return error_set(err, "%s: user %s: token holds bytes that no token has", user->file,
-                         user->name);
     if (has_token && config->username != NULL)
         return error_set(err, "%s: user %s: a token and a username exclude each other", user->file,
                          user->name);
@@ -124,6 +119,9 @@ static bool read_user(struct kube_config *config, const struct config_item *user
     }
     const char *token = config_copy(arena, config_text(user, "token"));
     config->token = str_from_c(token);
+    if (!kube_token_is_sound(config->token))
+        return error_set(err, "%s: user %s: token has a blank or another strange character in it",
+                         user->file, user->name);
     config->token_file = config_path(arena, user, "tokenFile");
     config->username = config_copy(arena, config_text(user, "username"));
     config->password = config_copy(arena, config_text(user, "password"));

@@ -52,7 +52,7 @@ struct kube_config {
 bool kube_config_load(struct kube_config *config, const char *path, struct error *err);
 void kube_config_free(struct kube_config *config);
 
-/* Whether it has no control characters: with a line break in it a token would forge headers. */
+/* Whether a token can go into a header: nothing in it would end it, or begin another. */
 bool kube_token_is_sound(struct str token);
 
 #endif

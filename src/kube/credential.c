@@ -94,7 +94,9 @@ static bool read_file(struct kube_credential *credential, struct error *err)
         text.len--;
     if (!ok || text.len == 0 || !kube_token_is_sound(buf_str(&text))) {
         forget(&text);
-        return error_set(err, "token file %s cannot be read, or holds no token (of 64 KiB at most)",
+        return error_set(err,
+                         "token file %s cannot be read, is empty, larger than 64 KiB, or holds "
+                         "more than a token",
                          quote(str_from_c(path)).text);
     }
     forget(&credential->token);

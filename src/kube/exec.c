@@ -42,7 +42,7 @@ static void free_run(struct kube_exec_run *run)
         close(run->ended.fd);
     }
     if (run->pid > 0) {
-        kill(-run->pid, SIGKILL); /* what it has started would hang on as well */
+        kill(-run->pid, SIGKILL); /* with all that it has started */
         waitpid(run->pid, NULL, 0);
     }
     buf_free(&run->text);
@@ -91,13 +91,13 @@ static bool parse(struct arena *arena, const struct kube_exec *exec, struct str 
                                   .certificate = text_of(status, STR("clientCertificateData")),
                                   .key = text_of(status, STR("clientKeyData"))};
     struct str expires = text_of(status, STR("expirationTimestamp"));
-    if (!kube_token_is_sound(result->token))
-        return error_set(err, "gave a token with bytes that no token has");
     if (expires.len > 0 && !time_parse(expires, &result->expires))
         return error_set(err, "expirationTimestamp %s is no time", quote(expires).text);
     if ((result->certificate.len > 0) != (result->key.len > 0))
         return error_set(err,
                          "gave one of clientCertificateData and clientKeyData without the other");
+    if (!kube_token_is_sound(result->token))
+        return error_set(err, "gave a token with a blank or another strange character in it");
     return result->token.len + result->certificate.len > 0 ||
            error_set(err, "gave neither a token nor a certificate");
 }
@@ -157,6 +157,7 @@ static void on_ended(void *ctx, uint32_t events)
 {
     struct kube_exec_run *run = ctx;
     (void)events;
+    /* It is not waited for as long as others of its group may live: the group's number is its own. */
     loop_remove(run->loop, &run->ended);
     close(run->ended.fd);
     run->ended.fd = -1;

@@ -183,7 +183,7 @@ static const char *find_misplaced(const struct kube_split *split, char c)
     if (split->depth == 0)
         return c == '{' && !split->has_ended ? NULL : "an object was expected";
     if (split->depth == 2)
-        return is_one_of(c, STR("{,]")) ? NULL : "an item is no object";
+        return is_one_of(c, STR("{,]")) ? NULL : "an item that is no object";
     if (!split->has_field)
         return is_one_of(c, STR("\":,}")) ? NULL : "a name was expected";
     if (!is_at_items(split))

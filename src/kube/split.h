@@ -51,7 +51,7 @@ void kube_split_free(struct kube_split *split);
 /* False: it is no JSON of the kind that was expected, or a callback said stop (then err is left alone). Nothing may be fed after that. */
 bool kube_split_feed(struct kube_split *split, struct str bytes, struct error *err);
 
-/* Whether it may end here: nothing is half-read, and of a list the end was seen. */
+/* Whether it may end here: nothing is half-read, and of a list the end was seen, and that it had items, or none. */
 bool kube_split_is_complete(const struct kube_split *split);
 
 #endif

@@ -1,29 +1,29 @@
 #include "kube/watch.h"
 
 #include <stdlib.h>
-#include <sys/random.h>
 
 #include "base/log.h"
+#include "kube/problem.h"
 #include "kube/split.h"
+#include "kube/watch_path.h"
 
 enum {
-    PAGE = 500,
+    /* Objects of one list. Kubernetes is built for 150,000 pods; a list that goes on for longer never ends. */
+    LIST_MOST = 1000 * 1000,
     /* Milliseconds: before the first request; between tries, doubled each time, up to the most; where there is no such kind. */
     START_SPREAD = 500,
     PAUSE_LEAST = 500,
     PAUSE_MOST = 30 * 1000,
     PAUSE_MISSING = 20 * 1000,
-    /* Seconds that a watch lasts, and as many more at random; milliseconds of grace after which it has gone silent. */
-    WATCH_LASTS = 300,
-    WATCH_GRACE = 30 * 1000,
-    /* Milliseconds without a byte before the end of a list. */
+    /* Milliseconds after which a watch that was taken counts as one that works. */
+    SETTLING = 2000,
+    /* Milliseconds without a byte after which another watch is tried. Servers send a bookmark a minute, but need not. */
+    WATCH_SILENCE = 150 * 1000,
+    /* Milliseconds without a byte before the end of a list, or before a watch is taken. */
     LIST_SILENCE = 30 * 1000,
     /* A server that takes the request but never says that the list is complete (its etcd is too old for that): milliseconds without a
-     * byte; where changes keep coming, seconds that the stream lasts, and as many more at random. */
+     * byte; where changes keep coming, it is WATCH_STREAM_LASTS that shows it. */
     STREAM_SILENCE = 15 * 1000,
-    STREAM_LASTS = 60,
-    /* Milliseconds that a watch lasts at least: a server that ends each at once is not asked without a pause. */
-    WATCH_LEAST = 1000,
 };
 
 enum state { PAUSING, LISTING, STREAMING, WATCHING };
@@ -37,54 +37,67 @@ struct kube_watch {
     struct kube_request *request;
     struct kube_split *split;
     struct loop_timer pause;
-    unsigned failures;             /* in a row */
-    bool is_whole;                 /* the list was told at least once */
-    bool needs_list;               /* there is no version to watch from */
-    bool is_expired;               /* the version was too old: the next list must be consistent */
-    bool has_begun;                /* `begin` was called, and `whole` not yet */
-    bool has_told;                 /* since the last batch_end */
-    uint64_t silence;              /* of the watch: when it has lasted too long */
-    uint64_t started;              /* the request, as loop_now */
-    struct buf version, next_page; /* resourceVersion; metadata.continue */
-    struct error why;              /* what ends the request from within */
-    struct error told;             /* the problem that was told last; empty: none */
+    unsigned failures;              /* in a row */
+    bool is_whole;                  /* the list was told at least once */
+    bool needs_list;                /* there is no version to watch from */
+    bool is_expired;                /* the version was too old: the next list must be consistent */
+    bool has_begun;                 /* `begin` was called, and `whole` not yet */
+    bool has_told;                  /* since the last batch_end */
+    unsigned listed, listed_before; /* objects of the list so far; before this page of it */
+    bool is_settled;                /* the watch that runs works */
+    struct loop_timer settling;     /* looks whether it does */
+    uint64_t started;               /* the request, as loop_now */
+    struct buf version, next_page;  /* resourceVersion; metadata.continue */
+    struct error why;               /* what ends the request from within */
+    struct error told;              /* the problem that was told last; empty: none */
 };
 
 static void go_on(void *ctx);
-
-static uint32_t random_below(uint32_t bound)
-{
-    uint32_t random = 0;
-    ssize_t ignored = getrandom(&random, sizeof(random), GRND_NONBLOCK);
-    (void)ignored; /* without it nodes may come all at once; that is all */
-    return random % bound;
-}
 
 /* ---- telling ---- */
 
 static void tell_problem(struct kube_watch *watch, const char *problem)
 {
-    if (problem == NULL ? watch->told.text[0] == '\0' : strcmp(problem, watch->told.text) == 0)
+    if (problem == NULL ? watch->told.text[0] == '\0'
+                        : !kube_problem_is_another(problem, watch->told.text))
         return;
     error_set(&watch->told, "%s", problem != NULL ? problem : "");
     watch->events.problem(watch->events.ctx, problem);
 }
 
+/* Looks whether the watch works: it was taken, and has lasted. One that ends sooner is a failure, whatever it has brought: a server
+ * that has forgotten at once what it has just listed would be asked for lists without a pause. */
+static void on_settling(void *ctx)
+{
+    struct kube_watch *watch = ctx;
+    if (!kube_watch_is_live(watch)) {
+        loop_arm(watch->loop, &watch->settling, SETTLING);
+        return;
+    }
+    watch->is_settled = true;
+    watch->failures = 0;
+    kube_request_set_silence(watch->request, WATCH_SILENCE);
+    tell_problem(watch, NULL);
+}
+
+static void start_watching(struct kube_watch *watch)
+{
+    watch->state = WATCHING;
+    loop_arm(watch->loop, &watch->settling, SETTLING);
+}
+
 static void begin(struct kube_watch *watch)
 {
     watch->has_begun = true;
+    watch->listed = 0;
     watch->events.begin(watch->events.ctx);
 }
 
 static void tell_whole(struct kube_watch *watch)
 {
-    /* After a 410 only the watch shows that it was of use. */
-    if (!watch->is_expired)
-        watch->failures = 0;
     watch->has_begun = watch->is_expired = watch->needs_list = false;
     watch->is_whole = watch->has_told = true;
     watch->events.whole(watch->events.ctx);
-    tell_problem(watch, NULL);
 }
 
 static void end_batch(struct kube_watch *watch)
@@ -123,10 +136,15 @@ static const struct doc_node *load(struct kube_watch *watch, struct arena *arena
     return NULL;
 }
 
-static void tell_object(struct kube_watch *watch, const struct doc_node *object, bool is_deleted)
+static bool tell_object(struct kube_watch *watch, const struct doc_node *object, bool is_deleted)
 {
+    if (text_of(doc_get(object, STR("metadata")), STR("name")).len == 0)
+        return error_set(&watch->why, "the API server sent an object without a name");
+    if (watch->has_begun && ++watch->listed > LIST_MOST)
+        return error_set(&watch->why, "the API server lists more than %d objects", LIST_MOST);
     watch->has_told = true;
     watch->events.object(watch->events.ctx, object, is_deleted);
+    return true;
 }
 
 /* ---- lists ---- */
@@ -136,9 +154,7 @@ static bool on_item(void *ctx, struct str json)
     struct kube_watch *watch = ctx;
     CLEANUP_ARENA struct arena arena = {0};
     const struct doc_node *object = load(watch, &arena, json);
-    if (object != NULL)
-        tell_object(watch, object, false);
-    return object != NULL;
+    return object != NULL && tell_object(watch, object, false);
 }
 
 static bool on_field(void *ctx, struct str name, struct str json)
@@ -151,9 +167,12 @@ static bool on_field(void *ctx, struct str name, struct str json)
     if (metadata == NULL)
         return false;
     struct str version = text_of(metadata, STR("resourceVersion"));
+    struct str next_page = text_of(metadata, STR("continue"));
+    if (next_page.len > 0 && str_eq(next_page, buf_str(&watch->next_page)))
+        return error_set(&watch->why, "the API server sends the same page of a list for ever");
     watch->version.len = watch->next_page.len = 0;
     buf_append_str(&watch->version, version);
-    buf_append_str(&watch->next_page, text_of(metadata, STR("continue")));
+    buf_append_str(&watch->next_page, next_page);
     return true;
 }
 
@@ -177,11 +196,12 @@ static bool take_error(struct kube_watch *watch, const struct doc_node *status)
                      quote(text_of(status, STR("message"))).text);
 }
 
-/* The watch works. */
-static void take_success(struct kube_watch *watch)
+/* A server that streams lists sends no bookmark before the one that ends the list: an old one, which knows nothing of that and
+ * would never say that it is complete. */
+static bool take_plain_watch(struct kube_watch *watch)
 {
-    watch->failures = 0;
-    tell_problem(watch, NULL);
+    watch->options.no_streaming = true;
+    return false;
 }
 
 static bool on_event(void *ctx, struct str json)
@@ -198,17 +218,20 @@ static bool on_event(void *ctx, struct str json)
     if (str_eq(type, STR("ERROR")))
         return take_error(watch, object);
     bool is_deleted = str_eq(type, STR("DELETED"));
-    if (str_eq(type, STR("ADDED")) || str_eq(type, STR("MODIFIED")) || is_deleted)
-        tell_object(watch, object, is_deleted);
-    else if (!str_eq(type, STR("BOOKMARK")))
+    bool is_bookmark = str_eq(type, STR("BOOKMARK"));
+    if (!is_bookmark && !is_deleted && !str_eq(type, STR("ADDED")) &&
+        !str_eq(type, STR("MODIFIED")))
         return error_set(&watch->why, "the API server sent an event of type %s", quote(type).text);
+    if (!is_bookmark && !tell_object(watch, object, is_deleted))
+        return false;
     set_version(watch, object);
-    if (watch->state == STREAMING && str_eq(type, STR("BOOKMARK")) && ends_list(object)) {
+    if (watch->state == STREAMING && is_bookmark) {
+        if (!ends_list(object))
+            return take_plain_watch(watch);
+        if (watch->version.len == 0)
+            return error_set(&watch->why, "the API server sent a list without a resourceVersion");
         tell_whole(watch);
-        watch->state = WATCHING;
-        kube_request_set_silence(watch->request, watch->silence);
-    } else if (watch->state == WATCHING) {
-        take_success(watch);
+        start_watching(watch);
     }
     return true;
 }
@@ -232,7 +255,15 @@ static uint64_t pause_length(const struct kube_watch *watch)
     uint64_t longest = (uint64_t)PAUSE_LEAST << shift;
     if (longest > PAUSE_MOST)
         longest = PAUSE_MOST;
-    return longest / 2 + random_below((uint32_t)longest);
+    return longest / 2 + watch_random((uint32_t)longest);
+}
+
+/* It has ended, or is cancelled. */
+static void forget_request(struct kube_watch *watch)
+{
+    watch->request = NULL;
+    watch->is_settled = false;
+    loop_disarm(watch->loop, &watch->settling);
 }
 
 static void pause_for(struct kube_watch *watch, uint64_t milliseconds)
@@ -245,7 +276,7 @@ static void fail(struct kube_watch *watch, const char *problem, unsigned retry_a
 {
     uint64_t pause = pause_length(watch);
     if (retry_after * 1000 > pause)
-        pause = retry_after * 1000 + random_below(1000);
+        pause = retry_after * 1000 + watch_random(1000);
     watch->failures++;
     tell_problem(watch, problem);
     pause_for(watch, pause);
@@ -260,40 +291,60 @@ static void take_missing(struct kube_watch *watch)
     }
     watch->needs_list = true;
     tell_problem(watch, "there is no such kind in the cluster");
-    pause_for(watch, PAUSE_MISSING / 2 + random_below(PAUSE_MISSING));
+    pause_for(watch, PAUSE_MISSING / 2 + watch_random(PAUSE_MISSING));
+}
+
+/* NULL, or why the body that has come to its end is no page of a list: what is no list must not pass for an empty one. */
+static const char *what_is_no_page(const struct kube_watch *watch)
+{
+    if (!kube_split_is_complete(watch->split))
+        return "the answer broke off, or is no list";
+    if (watch->version.len == 0)
+        return "the answer is no list: it has no resourceVersion";
+    if (watch->next_page.len > 0 && watch->listed == watch->listed_before)
+        return "a page of the list is empty, and says that more comes";
+    return NULL;
+}
+
+static const char *what_ended_watch(const struct kube_watch *watch)
+{
+    if (watch->state == STREAMING || !kube_split_is_complete(watch->split))
+        return "the answer broke off";
+    return watch->is_settled ? NULL : "the watch ended too soon";
+}
+
+/* What went wrong with the request that has ended; empty: nothing. */
+static void find_problem(const struct kube_watch *watch, enum kube_outcome outcome,
+                         struct str message, struct error *problem)
+{
+    const char *why = outcome != KUBE_OK        ? NULL
+                      : watch->state == LISTING ? what_is_no_page(watch)
+                                                : what_ended_watch(watch);
+    if (watch->why.text[0] != '\0')
+        *problem = watch->why;
+    else if (outcome != KUBE_OK)
+        error_set(problem, "%.*s", STR_ARG(message));
+    else
+        error_set(problem, "%s", why != NULL ? why : "");
 }
 
 /* A page, or all of the list, has come. */
 static void take_page(struct kube_watch *watch)
 {
-    if (watch->next_page.len == 0 && watch->version.len == 0) {
-        fail(watch, "the list has no resourceVersion", 0);
-        return;
-    }
     if (watch->next_page.len == 0)
         tell_whole(watch);
-    go_on(watch);
-    end_batch(watch); /* last: it may ask for the list anew */
+    end_batch(watch);
+    if (watch->state != PAUSING) /* whoever was told may have asked for another list */
+        go_on(watch);
 }
 
-/* The server has ended the watch. */
-static void take_end(struct kube_watch *watch)
-{
-    if (loop_now(watch->loop) - watch->started < WATCH_LEAST) {
-        fail(watch, "the API server ends each watch at once", 0);
-        return;
-    }
-    take_success(watch);
-    go_on(watch); /* its time was over */
-}
-
-/* Whether the server cannot stream lists: it does not understand it, or does not come to the end of the list. It will not do better
- * later. */
+/* Whether the server does not know how to stream lists: it refuses, it has shown so, or its time was over before the list was. */
 static bool lacks_streaming(const struct kube_watch *watch, enum kube_outcome outcome)
 {
     uint64_t lasted = loop_now(watch->loop) - watch->started;
-    return outcome == KUBE_INVALID || outcome == KUBE_SILENT ||
-           (outcome == KUBE_OK && lasted >= (uint64_t)STREAM_LASTS * 1000 / 2);
+    return watch->state == STREAMING &&
+           (watch->options.no_streaming || outcome == KUBE_INVALID ||
+            (outcome == KUBE_OK && lasted >= (uint64_t)WATCH_STREAM_LASTS * 1000));
 }
 
 static void on_end(void *ctx, enum kube_outcome outcome, struct str message, unsigned retry_after)
@@ -301,28 +352,32 @@ static void on_end(void *ctx, enum kube_outcome outcome, struct str message, uns
     struct kube_watch *watch = ctx;
     struct error problem;
     enum state state = watch->state;
-    bool is_complete = kube_split_is_complete(watch->split);
-    watch->request = NULL;
-    error_set(&problem, "%s%.*s", watch->why.text,
-              watch->why.text[0] == '\0' ? (int)message.len : 0, message.ptr);
+    find_problem(watch, outcome, message, &problem);
+    /* It may be dead without a word, or its server may have no word to say: the next watch will show. */
+    bool is_idle = outcome == KUBE_SILENT && watch->is_settled;
+    bool must_list = lacks_streaming(watch, outcome);
+    forget_request(watch);
+    end_batch(watch);
+    if (watch->state == PAUSING)
+        return; /* all is to be listed anew */
     if (outcome == KUBE_GONE)
         watch->is_expired = true;
     watch->needs_list |= watch->is_expired;
-    if (outcome == KUBE_NOT_FOUND) {
-        take_missing(watch);
-    } else if (state == STREAMING && lacks_streaming(watch, outcome)) {
+    /* Who does not come to the end of the list will not do better later. */
+    if (must_list || (state == STREAMING && outcome == KUBE_SILENT))
         watch->options.no_streaming = true;
-        go_on(watch);
-    } else if (outcome == KUBE_OK && state == LISTING && is_complete) {
+    if (outcome == KUBE_NOT_FOUND && !watch->options.is_built_in) {
+        take_missing(watch);
+    } else if (problem.text[0] == '\0' && state == LISTING) {
         take_page(watch);
-    } else if (outcome == KUBE_OK && state == WATCHING && is_complete) {
-        take_end(watch);
+    } else if (problem.text[0] == '\0' || is_idle || must_list) {
+        go_on(watch);
     } else if (watch->is_expired && state == WATCHING && watch->failures == 0) {
         watch->failures++;
         pause_for(watch,
-                  random_below(START_SPREAD) + 1); /* all nodes may have been told so at once */
+                  watch_random(START_SPREAD) + 1); /* all nodes may have been told so at once */
     } else {
-        fail(watch, problem.text[0] != '\0' ? problem.text : "the answer broke off", retry_after);
+        fail(watch, problem.text, retry_after);
     }
 }
 
@@ -342,57 +397,23 @@ static void start_request(struct kube_watch *watch, enum state state, struct buf
     watch->request = kube_request_start(watch->client, path->data, silence, &callbacks);
 }
 
-static void append_url_encoded(struct buf *out, struct str text)
-{
-    for (size_t i = 0; i < text.len; i++) {
-        char c = text.ptr[i];
-        bool is_plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-                        (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.';
-        if (is_plain)
-            buf_append_byte(out, c);
-        else
-            buf_printf(out, "%%%02X", (unsigned char)c);
-    }
-}
-
-static void start_path(const struct kube_watch *watch, struct buf *path)
-{
-    const char *query = watch->options.query;
-    buf_printf(path, "%s?%s%s", watch->options.path, query != NULL ? query : "",
-               query != NULL ? "&" : "");
-}
-
 static void start_list(struct kube_watch *watch)
 {
     CLEANUP_BUF struct buf path = {0};
-    start_path(watch, &path);
-    buf_printf(&path, "limit=%d", PAGE);
-    if (watch->next_page.len > 0) {
-        buf_append_str(&path, STR("&continue="));
-        append_url_encoded(&path, buf_str(&watch->next_page));
-        watch->next_page.len = 0; /* the next has to say whether there are more */
-    } else {
+    struct str page = buf_str(&watch->next_page);
+    if (page.len == 0)
         begin(watch);
-        watch->version.len = 0;
-        if (!watch->is_expired)
-            buf_append_str(&path, STR("&resourceVersion=0"));
-    }
+    watch_path_list(&path, &watch->options, page, watch->is_expired);
+    watch->version.len = 0;
+    watch->listed_before = watch->listed;
     start_request(watch, LISTING, &path, LIST_SILENCE);
-}
-
-static void append_watch(struct kube_watch *watch, struct buf *path, uint32_t lasts)
-{
-    uint32_t seconds = lasts + random_below(lasts);
-    buf_printf(path, "watch=1&allowWatchBookmarks=true&timeoutSeconds=%u", seconds);
-    watch->silence = (uint64_t)seconds * 1000 + WATCH_GRACE;
 }
 
 static void start_streaming(struct kube_watch *watch)
 {
     CLEANUP_BUF struct buf path = {0};
-    start_path(watch, &path);
-    append_watch(watch, &path, STREAM_LASTS);
-    buf_append_str(&path, STR("&sendInitialEvents=true&resourceVersionMatch=NotOlderThan"));
+    watch_path_streaming(&path, &watch->options);
+    watch->version.len = 0;
     begin(watch);
     start_request(watch, STREAMING, &path, STREAM_SILENCE);
 }
@@ -400,11 +421,9 @@ static void start_streaming(struct kube_watch *watch)
 static void start_watch(struct kube_watch *watch)
 {
     CLEANUP_BUF struct buf path = {0};
-    start_path(watch, &path);
-    append_watch(watch, &path, WATCH_LASTS);
-    buf_append_str(&path, STR("&resourceVersion="));
-    append_url_encoded(&path, buf_str(&watch->version));
-    start_request(watch, WATCHING, &path, watch->silence);
+    watch_path_watch(&path, &watch->options, buf_str(&watch->version));
+    start_request(watch, WATCHING, &path, LIST_SILENCE);
+    start_watching(watch);
 }
 
 /* The next request: the rest of a list, a list, or the watch. */
@@ -437,7 +456,8 @@ struct kube_watch *kube_watch_new(struct loop *loop, struct kube_client *client,
     watch->events = *events;
     watch->needs_list = true;
     watch->pause = (struct loop_timer){.callback = go_on, .ctx = watch};
-    pause_for(watch, random_below(START_SPREAD));
+    watch->settling = (struct loop_timer){.callback = on_settling, .ctx = watch};
+    pause_for(watch, watch_random(START_SPREAD));
     return watch;
 }
 
@@ -446,6 +466,7 @@ void kube_watch_free(struct kube_watch *watch)
     if (watch == NULL)
         return;
     loop_disarm(watch->loop, &watch->pause);
+    loop_disarm(watch->loop, &watch->settling);
     kube_request_cancel(watch->request);
     kube_split_free(watch->split);
     buf_free(&watch->version);
@@ -456,12 +477,19 @@ void kube_watch_free(struct kube_watch *watch)
 void kube_watch_relist(struct kube_watch *watch)
 {
     kube_request_cancel(watch->request);
-    watch->request = NULL;
+    forget_request(watch);
     watch->needs_list = watch->is_expired = true;
-    pause_for(watch, random_below(START_SPREAD));
+    pause_for(watch, watch_random(START_SPREAD));
+}
+
+void kube_watch_try_soon(struct kube_watch *watch)
+{
+    if (watch->state == PAUSING && watch->failures > 0)
+        loop_arm(watch->loop, &watch->pause, watch_random(START_SPREAD));
 }
 
 bool kube_watch_is_live(const struct kube_watch *watch)
 {
-    return watch->state == WATCHING && watch->request != NULL;
+    return watch->state == WATCHING && watch->request != NULL &&
+           kube_request_is_answered(watch->request);
 }

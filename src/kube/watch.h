@@ -37,6 +37,7 @@ struct kube_watch_options {
     const char *path;        /* "/api/v1/pods" */
     const char *query;       /* more of it, URL-encoded: "fieldSelector=…"; NULL: none */
     const char *const *drop; /* fields that are not needed (kube/split.h); NULL: all are */
+    bool is_built_in;        /* every API server has it: 404 comes from something else */
     bool no_streaming;       /* do not try to stream the list */
 };
 
@@ -48,6 +49,9 @@ void kube_watch_free(struct kube_watch *watch);
 
 /* Has everything listed anew, soon. Of its own calls, only from within batch_end. */
 void kube_watch_relist(struct kube_watch *watch);
+
+/* The server answers others again: if this waits because it did not answer, it need not wait any longer. */
+void kube_watch_try_soon(struct kube_watch *watch);
 
 /* Whether it is watching now: news would come. */
 bool kube_watch_is_live(const struct kube_watch *watch);

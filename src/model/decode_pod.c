@@ -53,7 +53,7 @@ static void read_containers(struct decoder *d, const struct field *spec)
     }
 }
 
-/* Addresses in the making. `bad`: one could not be read, by which the pod is no endpoint. */
+/* Addresses in the making. `bad`: one could not be read, so that there is no looking elsewhere. */
 struct addresses {
     struct ip_net *items;
     size_t count, capacity;
@@ -202,8 +202,9 @@ void decode_pod(struct decoder *d, const struct field *root)
     read_status_addresses(d, &status, &addresses);
     if (addresses.count == 0 && !addresses.bad)
         read_annotation_addresses(d, &annotations, &addresses);
-    endpoint->live = !on_host && endpoint->node.len > 0 && addresses.count > 0 && !addresses.bad &&
-                     !is_finished(d, &metadata, &annotations, &status);
+    /* Last, when everything was read: by half its labels or ports, a rule would mean it or not at random. */
+    endpoint->live = !on_host && endpoint->node.len > 0 && addresses.count > 0 &&
+                     !is_finished(d, &metadata, &annotations, &status) && r->broken.len == 0;
     if (endpoint->live) {
         endpoint->nets = arena_array(&r->arena, addresses.count, sizeof(*addresses.items));
         endpoint->net_count = addresses.count;

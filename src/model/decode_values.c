@@ -4,77 +4,9 @@
 
 #include "base/time.h"
 
-/* In bytes, keys and values together (Kubernetes). */
-enum { ANNOTATIONS_LIMIT = 256 * 1024 };
-
-static bool is_lower_or_digit(char c)
-{
-    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
-}
-
-static bool is_letter_or_digit(char c)
-{
-    return is_lower_or_digit(c) || (c >= 'A' && c <= 'Z');
-}
-
-/* A label of a name, of any length. */
-static bool is_dns_label(struct str text)
-{
-    for (size_t i = 0; i < text.len; i++) {
-        bool inside = i > 0 && i + 1 < text.len;
-        if (!is_lower_or_digit(text.ptr[i]) && !(inside && text.ptr[i] == '-'))
-            return false;
-    }
-    return text.len > 0;
-}
-
-bool name_is_label(struct str name)
-{
-    return name.len <= 63 && is_dns_label(name);
-}
-
-bool name_is_subdomain(struct str name)
-{
-    if (name.len == 0 || name.len > 253)
-        return false;
-    struct str label;
-    bool more;
-    do {
-        more = str_cut(name, '.', &label, &name);
-        if (!is_dns_label(label))
-            return false;
-    } while (more);
-    return true;
-}
-
-bool name_is_of(struct str name, const char *marks)
-{
-    for (size_t i = 0; i < name.len; i++) {
-        char c = name.ptr[i];
-        if (!is_letter_or_digit(c) && (c == '\0' || strchr(marks, c) == NULL))
-            return false;
-    }
-    return name.len > 0;
-}
-
-bool label_value_is_valid(struct str value)
-{
-    for (size_t i = 0; i < value.len; i++) {
-        char c = value.ptr[i];
-        bool inside = i > 0 && i + 1 < value.len;
-        if (!is_letter_or_digit(c) && !(inside && (c == '-' || c == '_' || c == '.')))
-            return false;
-    }
-    return value.len <= 63;
-}
-
-bool label_key_is_valid(struct str key)
-{
-    struct str prefix, name;
-    if (!str_cut(key, '/', &prefix, &name))
-        return key.len > 0 && label_value_is_valid(key);
-    return name_is_subdomain(prefix) && name.len > 0 && label_value_is_valid(name);
-}
+/* In bytes, keys and values together. Of annotations, Kubernetes'; of labels what fits into one message to a sidecar with room to
+ * spare, and is more than an object in a cluster can have. */
+enum { ANNOTATIONS_LIMIT = 256 * 1024, LABELS_LIMIT = 2 * 1024 * 1024 };
 
 bool value_subdomain(struct decoder *d, const struct field *f, struct str *name)
 {
@@ -146,6 +78,13 @@ static void check_annotation(struct decoder *d, const struct field *f,
                      quote(annotation->key).text);
 }
 
+/* `app: 5`, which is an error, but what is meant is plain: rules that name it shall still mean whoever bears it. */
+static bool is_bare(const struct field *f, struct str *text)
+{
+    *text = f->node->text;
+    return f->node->type == DOC_BOOL || f->node->type == DOC_INT || f->node->type == DOC_FLOAT;
+}
+
 typedef void pair_check(struct decoder *d, const struct field *f, const struct model_label *pair);
 
 static void read_pairs(struct decoder *d, const struct field *f, struct arena *arena, size_t room,
@@ -156,7 +95,8 @@ static void read_pairs(struct decoder *d, const struct field *f, struct arena *a
     for (size_t i = 0; i < count; i++) {
         struct field member = field_member(f, i);
         struct str value;
-        if (!field_require(d, &member) || !field_text(d, &member, &value))
+        if (!field_require(d, &member) ||
+            (!field_text(d, &member, &value) && !is_bare(&member, &value)))
             continue;
         struct model_label pair = {arena_copy(arena, member.name), arena_copy(arena, value)};
         check(d, &member, &pair);
@@ -168,7 +108,14 @@ static void read_pairs(struct decoder *d, const struct field *f, struct arena *a
 void value_labels(struct decoder *d, const struct field *f, struct arena *arena, size_t room,
                   struct model_labels *out)
 {
+    size_t size = 0;
     read_pairs(d, f, arena, room, check_label, out);
+    for (size_t i = 0; i < out->count; i++)
+        size += out->items[i].key.len + out->items[i].value.len;
+    if (size > LABELS_LIMIT) {
+        decode_error(d, f, "holds %zu bytes, more than %d", size, LABELS_LIMIT);
+        out->count = 0;
+    }
 }
 
 void value_annotations(struct decoder *d, const struct field *f, struct model_labels *out)
@@ -315,16 +262,6 @@ bool value_port_protocol(struct decoder *d, const struct field *f, struct model_
         return false;
     set_protocol(out, index);
     return true;
-}
-
-bool port_name_is_valid(struct str name)
-{
-    bool letter = false;
-    if (name.len > 15 || !is_dns_label(name) || str_contains(name, STR("--")))
-        return false;
-    for (size_t i = 0; i < name.len; i++)
-        letter = letter || (name.ptr[i] >= 'a' && name.ptr[i] <= 'z');
-    return letter;
 }
 
 /* "80", "80:90". */

@@ -1,26 +1,15 @@
-/* Private to decode*.c, but for name_is_…: the values that resources are made of, checked as the public API of Calico
+/* Private to decode*.c: the values that resources are made of, checked as the public API of Calico
  * (projectcalico.org/v3 and its validator) and of Kubernetes checks them. */
 #ifndef MODEL_DECODE_VALUES_H
 #define MODEL_DECODE_VALUES_H
 
 #include "model/decode_fields.h"
-
-/* Lower-case letters, digits and `-`, not at the ends; 1 to 63 bytes (RFC 1123 as Kubernetes reads it). */
-bool name_is_label(struct str name);
-/* Such labels, of any length, joined by dots; at most 253 bytes. */
-bool name_is_subdomain(struct str name);
-
-/* Nothing but ASCII letters, digits and `marks`; at least one. */
-bool name_is_of(struct str name, const char *marks);
-
-/* [PREFIX/]NAME, and what may stand as its value. */
-bool label_key_is_valid(struct str key);
-bool label_value_is_valid(struct str value);
+#include "model/name.h"
 
 /* The error says what kind of name was expected. *name is set even if the name is bad. */
 bool value_subdomain(struct decoder *d, const struct field *f, struct str *name);
 
-/* A map from label keys to label values, copied into `arena`. Bad ones are errors; those that are strings are kept. `room`
+/* A map from label keys to label values, copied into `arena`. Bad ones are errors; those that are no lists or maps are kept. `room`
  * places more are allocated behind the end, for labels_put. */
 void value_labels(struct decoder *d, const struct field *f, struct arena *arena, size_t room,
                   struct model_labels *out);
@@ -56,8 +45,6 @@ bool protocol_has_ports(uint8_t protocol);
 /* The protocol of a Kubernetes port: TCP (the default), UDP or SCTP. Leaves *out alone if the field is absent. */
 bool value_port_protocol(struct decoder *d, const struct field *f, struct model_protocol *out);
 
-/* Letters, digits and `-` as Kubernetes' port names have them. */
-bool port_name_is_valid(struct str name);
 /* One port: a number, a range as text ("80:90"), or a name. `allow_range` false: no range. */
 bool value_port(struct decoder *d, const struct field *f, bool allow_range, struct model_port *out);
 

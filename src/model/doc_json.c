@@ -3,6 +3,7 @@
 #include "model/doc_parse.h"
 
 #include <jansson.h>
+#include <sys/random.h>
 
 struct walker {
     struct arena *arena;
@@ -142,6 +143,15 @@ static bool is_empty(struct str text)
             return false;
     }
     return true;
+}
+
+/* Before main. jansson's own way to a seed is a file, which a hardened process cannot open; it would fall back on the time, which
+ * can be guessed, and with it keys that all fall into one bucket. */
+__attribute__((constructor)) static void seed_tables(void)
+{
+    unsigned seed;
+    if (getrandom(&seed, sizeof(seed), GRND_NONBLOCK) == (ssize_t)sizeof(seed) && seed != 0)
+        json_object_seed(seed);
 }
 
 void doc_parse_json(struct arena *arena, struct str text, unsigned line, struct doc_entry *entry)

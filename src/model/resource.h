@@ -10,7 +10,7 @@
  * what could be read of it is there. A broken policy keeps its place and refuses (spec: closed): its tier, order,
  * types and selectors are kept; unreadable types are both directions, an unreadable selector has
  * no parse, like one that is absent (all()), and it has no rules, since half of them must not be taken for all. The same holds for
- * the rules of a broken profile. An endpoint with a broken address is not live; a broken network set or endpoint slice has
+ * the rules of a broken profile. A broken endpoint is not live; a broken network set or endpoint slice has
  * what could be read of it. A broken FelixConfiguration has its good settings.
  *
  * Source of the fields' meaning: the public API of Calico (projectcalico.org/v3) and of Kubernetes.

@@ -2,7 +2,7 @@
 
 #include <errno.h>
 
-#include "model/decode_values.h"
+#include "model/name.h"
 #include "node/object.h"
 
 const struct credentials_keys credentials_file_keys = {"UID", "Workload", "Namespace",

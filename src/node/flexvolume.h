@@ -19,31 +19,9 @@
 #ifndef NODE_FLEXVOLUME_H
 #define NODE_FLEXVOLUME_H
 
-#include "base/log.h"
-#include "node/volume.h"
+#include "node/config.h"
 
 #define FLEXVOLUME_CONFIG "/etc/flexvolume/nodeagent.json"
-
-/* The configuration, a JSON object of strings, all optional:
- *
- *     nodeagent_management_home    the prefix P, an absolute path; /var/run/nodeagent
- *     nodeagent_workload_home      of workloads' folders, a path under P; /mount
- *     nodeagent_credentials_home   of credentials files, a path under P; /creds
- *     log_level                    see base/log.h; WARNING
- *     k8s_version                  upstream's; of no effect, since every version understands our answers
- */
-struct flexvolume_config {
-    struct volume_homes homes; /* in the arena */
-    enum log_level log_level;
-};
-
-/* `text` is the file's contents. */
-bool flexvolume_parse_config(struct arena *arena, struct str text, struct flexvolume_config *config,
-                             struct error *err);
-
-/* Reads the file. One that is not there gives the defaults, unless it `must_exist`. */
-bool flexvolume_read_config(const char *path, bool must_exist, struct arena *arena,
-                            struct flexvolume_config *config, struct error *err);
 
 enum flexvolume_status { FLEXVOLUME_SUCCESS, FLEXVOLUME_FAILURE, FLEXVOLUME_NOT_SUPPORTED };
 
@@ -57,8 +35,8 @@ bool flexvolume_parse_options(struct arena *arena, struct str options,
                               struct credentials *credentials, struct error *err);
 
 /* The calls themselves. */
-bool flexvolume_mount(const struct flexvolume_config *config, struct str dir, struct str options,
+bool flexvolume_mount(const struct node_config *config, struct str dir, struct str options,
                       struct error *err);
-bool flexvolume_unmount(const struct flexvolume_config *config, struct str dir, struct error *err);
+bool flexvolume_unmount(const struct node_config *config, struct str dir, struct error *err);
 
 #endif

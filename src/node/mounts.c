@@ -97,6 +97,23 @@ bool mounts_pod_uid(struct str path, struct str *uid, struct error *err)
     return true;
 }
 
+bool mounts_is_same(struct str a, struct str b)
+{
+    struct parts first = {0}, second = {0};
+    struct error ignored;
+    if (!parse_path(a, &first, &ignored) || !parse_path(b, &second, &ignored) ||
+        !str_eq(first.uid, second.uid))
+        return false;
+    struct str one, other;
+    bool more;
+    do {
+        more = next_component(&first.rest, &one);
+        if (more != next_component(&second.rest, &other) || (more && !str_eq(one, other)))
+            return false;
+    } while (more);
+    return true;
+}
+
 /* ---- the parent folder ---- */
 
 static void copy_name(char name[static NAME_MAX + 1], struct str component)
@@ -229,6 +246,53 @@ static bool is_complete(int root, int folder, bool writable)
 
 /* ---- mounting ---- */
 
+enum { SAFE = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC };
+
+/* A tmpfs that is not mounted anywhere yet. -1, with errno: ENOSYS if the kernel cannot. */
+static int new_tmpfs(void)
+{
+    static const char *const settings[][2] = {
+        {"source", "tmpfs"}, {"size", "8k"}, {"mode", "0755"}};
+    CLEANUP_CLOSE int context = fsopen("tmpfs", FSOPEN_CLOEXEC);
+    if (context < 0)
+        return -1;
+    for (size_t i = 0; i < sizeof(settings) / sizeof(settings[0]); i++) {
+        if (fsconfig(context, FSCONFIG_SET_STRING, settings[i][0], settings[i][1], 0) != 0)
+            return -1;
+    }
+    if (fsconfig(context, FSCONFIG_CMD_CREATE, NULL, NULL, 0) != 0)
+        return -1;
+    return fsmount(context, FSMOUNT_CLOEXEC, SAFE);
+}
+
+static bool restrict_mount(int mount, bool writable)
+{
+    struct mount_attr attributes = {.attr_set = SAFE | (writable ? 0 : MOUNT_ATTR_RDONLY)};
+    return mount_setattr(mount, "", AT_EMPTY_PATH, &attributes, sizeof(attributes)) == 0;
+}
+
+static bool attach(int mount, int folder, const char *name)
+{
+    CLEANUP_CLOSE int on = open_folder(folder, name);
+    return on >= 0 &&
+           move_mount(mount, "", on, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) == 0;
+}
+
+/* All of it, on a folder on which nothing is mounted. Each mount has its restrictions before anybody sees it, and so
+ * have its copies in other mount namespaces: a driver in a container mounts for the node. False with errno; ENOSYS: nothing was
+ * done, and the kernel is too old for this. */
+static bool mount_all(const struct mounts_target *target, int folder, bool writable)
+{
+    CLEANUP_CLOSE int root = new_tmpfs();
+    CLEANUP_CLOSE int inner =
+        root >= 0 ? open_tree(folder, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH) : -1;
+    return inner >= 0 && mkdirat(root, "nodeagent", 0755) == 0 && restrict_mount(root, writable) &&
+           restrict_mount(inner, writable) && attach(root, target->parent, target->name) &&
+           attach(inner, root, "nodeagent");
+}
+
+/* ---- mounting before Linux 5.12 ---- */
+
 /* The path by which mount(2) takes a folder that is open. */
 struct fd_path {
     char text[32];
@@ -241,40 +305,43 @@ static struct fd_path fd_path(int fd)
     return path;
 }
 
-enum { SAFE = MS_NOSUID | MS_NODEV | MS_NOEXEC };
+enum { OLD_SAFE = MS_NOSUID | MS_NODEV | MS_NOEXEC };
 
-static bool mount_tmpfs(int on)
+static bool old_mount_tmpfs(int on)
 {
-    return mount("tmpfs", fd_path(on).text, "tmpfs", SAFE, "size=8k,mode=0755") == 0;
+    return mount("tmpfs", fd_path(on).text, "tmpfs", OLD_SAFE, "size=8k,mode=0755") == 0;
 }
 
-static bool bind_folder(int folder, int on)
+static bool old_bind_folder(int folder, int on)
 {
     return mount(fd_path(folder).text, fd_path(on).text, NULL, MS_BIND, NULL) == 0;
 }
 
-static bool restrict_mount(int root, bool writable)
+static bool old_restrict_mount(int root, bool writable)
 {
     unsigned long access = writable ? 0 : MS_RDONLY;
-    return mount(NULL, fd_path(root).text, NULL, MS_REMOUNT | MS_BIND | SAFE | access, NULL) == 0;
+    return mount(NULL, fd_path(root).text, NULL, MS_REMOUNT | MS_BIND | OLD_SAFE | access, NULL) ==
+           0;
 }
 
-/* All of it, on a folder on which nothing is mounted. A folder has to be opened again to be seen with what was mounted
- * on it. False with errno. */
-static bool mount_all(const struct mounts_target *target, int folder, bool writable)
+/* The same as mount_all, but that copies in other mount namespaces are not restricted. A folder has to be opened again
+ * to be seen with what was mounted on it. */
+static bool old_mount_all(const struct mounts_target *target, int folder, bool writable)
 {
     CLEANUP_CLOSE int on = open_folder(target->parent, target->name);
-    if (on < 0 || !mount_tmpfs(on))
+    if (on < 0 || !old_mount_tmpfs(on))
         return false;
     CLEANUP_CLOSE int root = open_folder(target->parent, target->name);
     if (root < 0 || mkdirat(root, "nodeagent", 0755) != 0)
         return false;
     CLEANUP_CLOSE int inner_on = open_folder(root, "nodeagent");
-    if (inner_on < 0 || !bind_folder(folder, inner_on))
+    if (inner_on < 0 || !old_bind_folder(folder, inner_on))
         return false;
     CLEANUP_CLOSE int inner = open_folder(root, "nodeagent");
-    return inner >= 0 && restrict_mount(inner, writable) && restrict_mount(root, writable);
+    return inner >= 0 && old_restrict_mount(inner, writable) && old_restrict_mount(root, writable);
 }
+
+/* ---- unmounting ---- */
 
 /* Far more than anybody stacks on purpose. */
 enum { STACK_LIMIT = 100 };
@@ -351,7 +418,8 @@ bool mounts_make(struct mounts_target *target, int folder, bool writable, bool *
         return true;
     if (!unmount_all(target))
         return fail(target, "unmount what is left at", err);
-    *made = mount_all(target, folder, writable);
+    *made = mount_all(target, folder, writable) ||
+            (errno == ENOSYS && old_mount_all(target, folder, writable));
     if (*made)
         return true;
     fail(target, "mount", err);

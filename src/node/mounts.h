@@ -14,6 +14,11 @@
  * put a link there for the node agent to stumble over. Only where SELinux is on must they stay writable, for there the
  * container runtime labels what is in a volume.
  *
+ * A driver in a container mounts in a mount namespace of its own, and what the pod gets is the copy that the kernel makes of it in
+ * the node's (mount propagation). A copy has the restrictions that a mount has when it appears, and none that it is given later.
+ * So mounts are made ready first and then put in their place, which needs Linux 5.12; on older ones only a
+ * driver that runs on the node itself can restrict them.
+ *
  * Calls for the same TARGET take turns: mounts_open holds a lock on its parent folder until mounts_close.
  *
  * Needs CAP_SYS_ADMIN and /proc.
@@ -36,6 +41,10 @@ struct mounts_target {
 /* The pod's UID in the path of a TARGET: the component between `pods` and `volumes`. False, with an error, if the path is not one
  * of kubelet's; if it is not absolute, longer than PATH_MAX, or has NUL or a component `.` or `..`. */
 bool mounts_pod_uid(struct str path, struct str *uid, struct error *err);
+
+/* Whether two TARGETs are the same volume of the same pod, from wherever kubelet's folder is looked at: a container may see it
+ * at several places. False if one of them is not a path of kubelet's. */
+bool mounts_is_same(struct str a, struct str b);
 
 /* Opens the parent folder of a TARGET and waits for the lock on it. That a folder on the way is not there is no failure:
  * then nothing is mounted. `path` must live until mounts_close. */

@@ -83,6 +83,48 @@ static bool remove_workload_folder(const char *home, const char *name, struct er
     return remove_if_empty(parent, home, name, err);
 }
 
+/* ---- looking ---- */
+
+struct str volume_name_of(const struct mountinfo_entry *entry)
+{
+    size_t start = entry->root.len;
+    while (start > 0 && entry->root.ptr[start - 1] != '/')
+        start--;
+    return str_from(entry->root, start);
+}
+
+bool volume_take_mount(const struct mountinfo_entry *entry, struct volume_mount *mount)
+{
+    const struct str end = STR("/nodeagent");
+    if (!str_ends_with(entry->point, end))
+        return false;
+    mount->name = volume_name_of(entry);
+    mount->target = str_head(entry->point, entry->point.len - end.len);
+    return mounts_is_same(mount->target, mount->target);
+}
+
+bool volume_find(struct arena *arena, struct str target, struct str name,
+                 struct volume_sight *sight, struct error *err)
+{
+    struct mountinfo info;
+    struct volume_mount mount;
+    *sight = (struct volume_sight){0};
+    if (!mountinfo_read(arena, &info, err))
+        return false;
+    for (size_t i = 0; i < info.count; i++) {
+        if (!volume_take_mount(&info.entries[i], &mount))
+            continue;
+        bool is_it = str_eq(mount.name, name);
+        if (!mounts_is_same(mount.target, target))
+            sight->is_elsewhere |= is_it;
+        else if (is_it)
+            sight->is_here = true;
+        else
+            sight->instead = mount.name;
+    }
+    return true;
+}
+
 /* ---- the whole ---- */
 
 /* The container runtime labels what is in a volume only then, and cannot in a read-only one. */
@@ -101,7 +143,7 @@ static bool has_credentials(const struct volume_homes *homes, struct str name)
 }
 
 static bool add(const struct volume_homes *homes, struct mounts_target *target, struct str name,
-                const struct credentials *credentials, struct error *err)
+                const struct credentials *credentials, bool read_only, struct error *err)
 {
     CLEANUP_FREE char *text = mem_strndup(name);
     struct error ignored;
@@ -110,7 +152,7 @@ static bool add(const struct volume_homes *homes, struct mounts_target *target, 
     bool made = false, mounted = false;
     int folder = make_workload_folder(homes->workloads, text, err);
     if (folder >= 0) {
-        mounted = mounts_make(target, folder, has_selinux(), &made, err);
+        mounted = mounts_make(target, folder, !read_only && has_selinux(), &made, err);
         close(folder);
     }
     if (mounted && credentials_write(homes->credentials, name, credentials, err))
@@ -124,15 +166,36 @@ static bool add(const struct volume_homes *homes, struct mounts_target *target, 
 
 bool volume_add(const struct volume_homes *homes, struct str target, struct str name,
                 const struct credentials *credentials, const struct credentials_keys *keys,
-                struct error *err)
+                bool read_only, struct error *err)
 {
     struct mounts_target place;
     if (!credentials_check_name("the volume's name", name, err) ||
         !credentials_check(credentials, keys, err) || !mounts_open(target, &place, err))
         return false;
-    bool added = add(homes, &place, name, credentials, err);
+    bool added = add(homes, &place, name, credentials, read_only, err);
     mounts_close(&place);
     return added;
+}
+
+bool volume_detach(struct str target, struct error *err)
+{
+    struct mounts_target place;
+    if (!mounts_open(target, &place, err))
+        return false;
+    bool unmounted = mounts_remove(&place, err);
+    mounts_close(&place);
+    return unmounted;
+}
+
+bool volume_forget(const struct volume_homes *homes, struct str name, struct error *err)
+{
+    if (!credentials_check_name("the volume's name", name, err))
+        return false;
+    CLEANUP_FREE char *text = mem_strndup(name);
+    struct error ignored;
+    bool forgotten = credentials_remove(homes->credentials, name, err);
+    bool removed = remove_workload_folder(homes->workloads, text, forgotten ? err : &ignored);
+    return forgotten && removed;
 }
 
 bool volume_remove(const struct volume_homes *homes, struct str target, struct str name,

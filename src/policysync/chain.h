@@ -13,7 +13,7 @@
 #ifndef POLICYSYNC_CHAIN_H
 #define POLICYSYNC_CHAIN_H
 
-#include "base/str.h"
+#include "base/blob.h"
 
 struct chain;
 
@@ -21,17 +21,18 @@ struct chain_link {
     struct chain *chain;
     struct chain_link *next; /* NULL: the tail */
     uint32_t refs;
-    uint64_t tag; /* the writer's */
-    size_t len;
-    char bytes[];
+    uint64_t tag;         /* the writer's */
+    uint64_t end;         /* bytes that were appended to the chain up to here */
+    struct blob *message; /* NULL: of the first one, which there is none of */
 };
 
 struct chain {
     struct chain_link *tail;
-    size_t bytes; /* of all links that are held */
+    uint64_t appended; /* bytes, ever */
+    size_t *total; /* bytes that some position has ahead of it, in several chains; the owner's */
 };
 
-void chain_init(struct chain *chain);
+void chain_init(struct chain *chain, size_t *total);
 /* No position may be held any more. */
 void chain_free(struct chain *chain);
 
@@ -44,6 +45,12 @@ bool chain_advance(struct chain_link **position);
 /* Gives a position up; NULL is fine. */
 void chain_release(struct chain_link **position);
 
+/* Bytes that were appended behind a position. */
+static inline uint64_t chain_lag(const struct chain_link *position)
+{
+    return position->chain->appended - position->end;
+}
+
 static inline bool chain_is_at_end(const struct chain_link *position)
 {
     return position->next == NULL;
@@ -51,7 +58,7 @@ static inline bool chain_is_at_end(const struct chain_link *position)
 
 static inline struct str chain_message(const struct chain_link *link)
 {
-    return str_make(link->bytes, link->len);
+    return blob_str(link->message);
 }
 
 #endif

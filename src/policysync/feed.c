@@ -7,7 +7,7 @@ struct feed *feed_new(const struct feed_source *source)
 {
     struct feed *feed = mem_zalloc(sizeof(*feed));
     feed->source = *source;
-    chain_init(&feed->label_changes);
+    chain_init(&feed->label_changes, &feed->change_bytes);
     return feed;
 }
 
@@ -222,7 +222,7 @@ static void on_message(void *ctx, const struct psync_message *message)
     case PSYNC_IN_SYNC:
         feed->in_sync = true;
         for (uint32_t i = 0; i < feed->readers.count; i++)
-            feed_reader_wake(feed->readers.items[i]);
+            feed_reader_in_sync(feed->readers.items[i]);
         return;
     case PSYNC_IPSET_UPDATE:
         feed_set_update(feed, &message->ipset_update);
@@ -263,6 +263,7 @@ static void on_message(void *ctx, const struct psync_message *message)
 static void on_batch_end(void *ctx)
 {
     struct feed *feed = ctx;
+    feed_labels_end_batch(feed);
     /* A reader may leave while others are told. */
     while (feed->woken.count > 0) {
         struct feed_reader *reader = feed->woken.items[feed->woken.count - 1];
@@ -281,6 +282,11 @@ struct psync_sink feed_sink(struct feed *feed)
 }
 
 /* ---- the whole ---- */
+
+bool feed_keeps_sets(const struct feed *feed)
+{
+    return feed->cached.count > 0;
+}
 
 void feed_trim(struct feed *feed)
 {

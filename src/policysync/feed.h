@@ -8,16 +8,16 @@
  * the sidecar can take one. So a slow reader holds up nobody, costs no memory but for its own bookkeeping, and skips states that
  * were overtaken.
  *
- * A reader is told of what its endpoint needs, in this order, looked at anew for each message:
+ * A reader is told of what its endpoint needs: at first
  *
- *     IP sets, policies, profiles, the endpoint, service accounts and namespaces, InSync;
- *     removals of policies and profiles, of IP sets
+ *     IP sets, policies, profiles, the endpoint, service accounts and namespaces, InSync
  *
- * so what an update needs is there before it, and what is not needed any more goes after it. IP sets are told whole, in messages
- * of at most FEED_MEMBERS members, then by their changes. Where there is no endpoint: accounts, namespaces and InSync. An endpoint
- * that goes is told of, and ends the stream.
+ * and then of each thing that changes, first come first served: one that changes again keeps its place, and is told of as it is when
+ * its turn comes, so that nothing waits for what never comes to rest. What an update needs is there before it, and what is not
+ * needed any more goes after it. IP sets are told whole, in messages of at most FEED_MEMBERS members, then by their changes. Where
+ * there is no endpoint: accounts, namespaces and InSync. An endpoint that goes is told of, and ends the stream.
  *
- * A reader that falls so far behind that the changes it lacks outgrow FEED_LAG bytes is told small IP sets whole again, at once; if
+ * A reader that falls so far behind that the changes it lacks outgrow these bounds is told small IP sets whole again, at once; if
  * that would take several messages, between which its sidecar would judge by half a set, its stream is ended instead, so
  * that the sidecar starts anew beside its old policy.
  *
@@ -26,22 +26,26 @@
 #ifndef POLICYSYNC_FEED_H
 #define POLICYSYNC_FEED_H
 
-#include "base/mem.h"
+#include "base/blob.h"
 #include "policysync/message.h"
 
 enum {
-    /* Members in one message: with the longest texts that there are it stays under gRPC's 4 MiB. */
+    /* Members in one message, and bytes that these take there, so that it stays under gRPC's 4 MiB. The number is upstream's, and
+     * does for all but IPv6 addresses with ports of SCTP. */
     FEED_MEMBERS = 82200,
-    /* Bytes of changes to one thing that wait for readers. */
+    FEED_MEMBER_BYTES = 4 * 1024 * 1024 - 64 * 1024,
+    /* Bytes of changes to one thing that wait for a reader, but for those of the last batch. */
     FEED_LAG = 1024 * 1024,
+    /* Of all things and readers together; then whoever lags at all behind a set is to be told the whole of it. */
+    FEED_LAG_OF_ALL = 16 * 1024 * 1024,
 };
 
 struct feed;
 struct feed_reader;
 
 struct feed_source {
-    /* The members of an IP set of which the feed was told, as they are now; in the arena. Changes since the last batch may be
-     * among them already. False: there is no such set. */
+    /* The members of an IP set of which the feed was told, as of the end of the last batch: what came after it will be told, or
+     * not at all if it was undone before. In the arena. False: there is no such set. */
     bool (*set_members)(void *ctx, struct str id, struct arena *arena, int *type,
                         struct psync_strings *members);
     void *ctx;
@@ -55,7 +59,8 @@ void feed_free(struct feed *feed);
 struct psync_sink feed_sink(struct feed *feed);
 
 struct feed_events {
-    /* There is something to read, after feed_read had nothing. Not called from within feed_join and feed_read. */
+    /* There is something to read, after feed_read had nothing; or the reader fell too far behind, whether it reads or not, and
+     * what is kept for it ought to be given back. Not called from within feed_join and feed_read. */
     void (*ready)(void *ctx);
     void *ctx;
 };
@@ -66,14 +71,19 @@ struct feed_reader *feed_join(struct feed *feed, const struct psync_endpoint_id 
 void feed_leave(struct feed_reader *reader);
 
 enum feed_result {
-    FEED_MESSAGE, /* *message is the next one, encoded; it lives until the next call with this reader */
+    FEED_MESSAGE, /* *message is the next one, encoded; it lives until anything else is done with the feed */
     FEED_NOTHING, /* wait for `ready` */
     FEED_ENDED,   /* the endpoint is gone, and that was said: end the stream */
     FEED_BEHIND,  /* the reader fell too far behind: end the stream, so that it starts anew */
 };
 enum feed_result feed_read(struct feed_reader *reader, struct str *message);
+/* The blob whose bytes the message is that was read last, for owners who want to keep it; NULL: it is in none. */
+struct blob *feed_shared(const struct feed_reader *reader);
+/* Whether feed_read will say so (FEED_BEHIND): for an owner that does not read at the moment. */
+bool feed_is_behind(const struct feed_reader *reader);
 
-/* Gives back what was kept to be read by others soon (whole IP sets). */
+/* Whether whole IP sets are kept, to be read by others soon; and gives them back. */
+bool feed_keeps_sets(const struct feed *feed);
 void feed_trim(struct feed *feed);
 
 struct feed_stats {

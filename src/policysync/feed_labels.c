@@ -31,25 +31,27 @@ static size_t place_of(const struct feed *feed, uint64_t serial)
     return low;
 }
 
-/* What waits has outgrown its bound. */
-static void give_up_lagging(struct feed *feed)
+/* Gives up the readers that lagged too far before this batch, which nobody had the time to read yet. */
+void feed_labels_end_batch(struct feed *feed)
 {
     for (uint32_t i = 0; i < feed->readers.count; i++) {
         struct feed_reader *reader = feed->readers.items[i];
-        if (!chain_is_at_end(reader->position))
+        if (reader->position != NULL && feed->label_batch > reader->position->end + FEED_LAG)
             feed_reader_give_up(reader);
     }
+    feed->label_batch = feed->label_changes.appended;
 }
 
 static void tell_readers(struct feed *feed, struct str message, uint64_t serial)
 {
     if (feed->readers.count == 0)
         return;
-    if (feed->label_changes.bytes > FEED_LAG)
-        give_up_lagging(feed);
     chain_append(&feed->label_changes, message, serial);
-    for (uint32_t i = 0; i < feed->readers.count; i++)
-        feed_reader_wake(feed->readers.items[i]);
+    for (uint32_t i = 0; i < feed->readers.count; i++) {
+        struct feed_reader *reader = feed->readers.items[i];
+        feed_enqueue(&reader->labels_entry);
+        feed_reader_wake(reader);
+    }
 }
 
 void feed_labels_set(struct feed *feed, const struct psync_message *update)
@@ -110,7 +112,8 @@ bool feed_labels_read(struct feed_reader *reader, struct str *message)
     struct feed *feed = reader->feed;
     while (chain_advance(&reader->position)) {
         if (reader->position->tag <= reader->cursor) {
-            *message = chain_message(reader->position);
+            reader->held = blob_ref(reader->position->message);
+            *message = blob_str(reader->held);
             return true;
         }
     }

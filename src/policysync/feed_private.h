@@ -71,19 +71,21 @@ struct feed_label_place {
 
 /* ---- what a reader knows of a thing ---- */
 
-/* Entries that wait to be looked at, first come first served. */
-struct feed_queue {
-    struct feed_entry *first, *last;
+enum feed_entry_kind {
+    FEED_SET_ENTRY,
+    FEED_ITEM_ENTRY,
+    FEED_ENDPOINT_ENTRY,
+    FEED_LABELS_ENTRY,
+    FEED_IN_SYNC_ENTRY,
 };
 
-enum feed_entry_kind { FEED_SET_ENTRY, FEED_ITEM_ENTRY };
-
+/* Waits in the reader's queue while there is something to tell of it. */
 struct feed_entry {
     enum feed_entry_kind kind;
     struct feed_reader *reader;
-    const void *thing;        /* its place in the map of the reader's entries */
-    uint32_t needs;           /* how many need it; 0: to be removed, if it was told */
-    struct feed_queue *queue; /* where it waits; NULL: nowhere */
+    const void *thing; /* of sets and items: its place in the map of the reader's entries */
+    uint32_t needs;    /* of these too: how many need it; 0: to be removed, if it was told */
+    bool is_queued;
     struct feed_entry *next, *prev;
 };
 
@@ -94,13 +96,17 @@ struct feed_set_entry {
     struct feed_snapshot *snapshot; /* being told */
     uint32_t told;                  /* messages of it that were */
     struct chain_link *position;    /* the last change that was told; NULL: none, nor the whole */
+    uint64_t until; /* its turn ends with the changes up to here (chain_link.end); 0: it has none */
 };
 
 struct feed_item_entry {
     struct feed_entry entry;
     struct feed_item *item;
     uint64_t version;    /* that was told; 0: none */
-    struct list counted; /* struct feed_set: those that are needed for it */
+    struct list counted; /* struct feed_set: those that are needed for it as it is */
+    uint64_t counted_version;
+    struct list
+        former; /* struct feed_set: those for it as it was told, if that is another version */
 };
 
 struct feed_reader {
@@ -113,11 +119,18 @@ struct feed_reader {
     bool told_in_sync, told_gone, is_behind;
     struct list counted; /* struct feed_item: those that are needed for the endpoint */
     struct map entries;  /* the bytes of a thing's address -> struct feed_entry */
-    struct feed_queue sets, policies, profiles, gone_items, gone_sets;
-    uint64_t cursor;             /* accounts and namespaces up to this serial were told */
-    struct chain_link *position; /* the last change to one of those that was told */
-    struct buf bytes;            /* of a message that is made on the way */
-    struct blob *held;           /* the message that was handed out */
+    struct feed_entry *first,
+        *last; /* the queue: what there is to tell, in the order in which it came up */
+    struct feed_entry endpoint_entry, labels_entry, in_sync_entry;
+    uint64_t cursor; /* accounts and namespaces up to this serial were told */
+    struct chain_link
+        *position; /* the last change to one of those that was told; NULL: it was given up */
+    uint64_t in_sync_serial; /* accounts and namespaces up to this one are told before InSync */
+    uint64_t
+        labels_until; /* their turn ends with the changes up to here (chain_link.end); 0: it has none */
+    uint64_t labels_last; /* and with this serial */
+    struct buf bytes;     /* of a message that is made on the way */
+    struct blob *held;    /* the message that was handed out */
 };
 
 struct feed {
@@ -131,6 +144,8 @@ struct feed {
     size_t label_count, label_capacity, label_holes;
     uint64_t last_serial;
     struct chain label_changes;
+    uint64_t label_batch;  /* label_changes.appended at the end of the last batch */
+    size_t change_bytes;   /* of all chains of changes */
     struct list readers;   /* struct feed_reader */
     struct list woken;     /* those that will be told at the end of the batch */
     struct list cached;    /* struct feed_set: those with a snapshot */
@@ -151,14 +166,37 @@ void feed_set_free(struct feed *feed, struct feed_set *set);
 struct feed_snapshot *feed_set_snapshot(struct feed *feed, struct feed_set *set);
 void feed_snapshot_unref(struct feed_snapshot *snapshot);
 void feed_set_drop_snapshot(struct feed *feed, struct feed_set *set);
+/* Gives up what a reader holds of a set that it is being told; it must be told the whole again. */
+void feed_set_let_go(struct feed_set_entry *entry);
 
 /* feed_labels.c: accounts and namespaces */
 
 void feed_labels_set(struct feed *feed, const struct psync_message *update);
 void feed_labels_remove(struct feed *feed, const struct psync_message *removal);
+void feed_labels_end_batch(struct feed *feed);
 /* The next message for a reader; false: it knows all. */
 bool feed_labels_read(struct feed_reader *reader, struct str *message);
 void feed_labels_free(struct feed *feed);
+
+/* feed_queue.c */
+
+/* At the end; where it stands already, it stays. */
+void feed_enqueue(struct feed_entry *entry);
+void feed_unqueue(struct feed_entry *entry);
+struct feed_entry *feed_find_entry(const struct feed_reader *reader, const void *thing);
+/* Puts it into the queue or takes it out, as there is something to tell of it or not; frees it if the sidecar neither needs nor
+ * has the thing. */
+void feed_place_set(struct feed_set_entry *entry);
+void feed_place_item(struct feed_item_entry *entry);
+/* The removal of a thing was told. */
+void feed_drop_entry(struct feed_entry *entry);
+void feed_free_entry(struct feed_entry *entry);
+/* What is needed for the present version of an item, and for the present version of the endpoint. */
+void feed_count_sets(struct feed_item_entry *entry);
+void feed_count_items(struct feed_reader *reader);
+/* The present version of an item was told: what only the former one needed is not needed any more. */
+void feed_forget_former(struct feed_item_entry *entry);
+bool feed_set_is_told_whole(const struct feed_set_entry *entry);
 
 /* feed_reader.c */
 
@@ -166,9 +204,11 @@ void feed_labels_free(struct feed *feed);
 void feed_reader_set_changed(struct feed_set_entry *entry);
 void feed_reader_item_changed(struct feed_item_entry *entry);
 void feed_reader_endpoint_changed(struct feed_reader *reader);
+/* All was told that there was at the start. */
+void feed_reader_in_sync(struct feed_reader *reader);
 /* Its owner is told at the end of the batch. */
 void feed_reader_wake(struct feed_reader *reader);
-/* Ends its stream. */
+/* Ends its stream, when it reads next: it may never do. So it holds nothing back any more from now on. */
 void feed_reader_give_up(struct feed_reader *reader);
 
 /* feed.c */

@@ -14,7 +14,7 @@ struct feed_set *feed_set_use(struct feed *feed, struct str id)
     set = mem_zalloc(sizeof(*set) + id.len);
     memcpy(set->text, id.ptr, id.len);
     set->id = str_make(set->text, id.len);
-    chain_init(&set->changes);
+    chain_init(&set->changes, &feed->change_bytes);
     map_set(&feed->sets, set->id, set);
     return set;
 }
@@ -71,22 +71,45 @@ static void add_message(struct feed_snapshot *snapshot, const struct psync_messa
     snapshot->bytes += bytes.len;
 }
 
+/* Field and length of a member in a message; its text is shorter than 128 bytes. */
+enum { MEMBER_OVERHEAD = 2 };
+
+/* The members from `start` on that one message has room for, one at the least. */
 static struct psync_strings part(const struct psync_strings *list, size_t start)
 {
-    size_t left = list->count - start;
-    return (struct psync_strings){list->items + start, left < FEED_MEMBERS ? left : FEED_MEMBERS};
+    size_t end = start, bytes = 0;
+    while (end < list->count && end - start < FEED_MEMBERS) {
+        bytes += list->items[end].len + MEMBER_OVERHEAD;
+        if (bytes > FEED_MEMBER_BYTES && end > start)
+            break;
+        end++;
+    }
+    return (struct psync_strings){list->items + start, end - start};
+}
+
+/* Whether two lists fit into one message. */
+static bool fit_together(const struct psync_strings *a, const struct psync_strings *b)
+{
+    const struct psync_strings *lists[] = {a, b};
+    size_t bytes = 0;
+    for (size_t i = 0; i < 2; i++) {
+        for (size_t j = 0; j < lists[i]->count; j++)
+            bytes += lists[i]->items[j].len + MEMBER_OVERHEAD;
+    }
+    return a->count + b->count <= FEED_MEMBERS && bytes <= FEED_MEMBER_BYTES;
 }
 
 static void encode_whole(struct feed_snapshot *snapshot, struct str id, int type,
                          const struct psync_strings *members)
 {
-    struct psync_message update = {
-        .kind = PSYNC_IPSET_UPDATE,
-        .ipset_update = {.id = id, .type = type, .members = part(members, 0)}};
+    struct psync_strings piece = part(members, 0);
+    struct psync_message update = {.kind = PSYNC_IPSET_UPDATE,
+                                   .ipset_update = {.id = id, .type = type, .members = piece}};
     add_message(snapshot, &update);
-    for (size_t start = FEED_MEMBERS; start < members->count; start += FEED_MEMBERS) {
+    for (size_t start = piece.count; start < members->count; start += piece.count) {
+        piece = part(members, start);
         struct psync_message delta = {.kind = PSYNC_IPSET_DELTA,
-                                      .ipset_delta = {.id = id, .added = part(members, start)}};
+                                      .ipset_delta = {.id = id, .added = piece}};
         add_message(snapshot, &delta);
     }
 }
@@ -140,16 +163,18 @@ void feed_set_update(struct feed *feed, const struct psync_ipset_update *update)
     tell_readers(set);
 }
 
-/* Members of one list into messages of at most FEED_MEMBERS. */
-static void append_part(struct feed_set *set, const struct psync_strings *list, bool removed)
+/* Members of one list, in as many messages as they need. */
+static void append_parts(struct feed_set *set, const struct psync_strings *list, bool removed)
 {
-    for (size_t start = 0; start < list->count; start += FEED_MEMBERS) {
+    struct psync_strings piece;
+    for (size_t start = 0; start < list->count; start += piece.count) {
         CLEANUP_BUF struct buf bytes = {0};
         struct psync_message message = {.kind = PSYNC_IPSET_DELTA, .ipset_delta = {.id = set->id}};
+        piece = part(list, start);
         if (removed)
-            message.ipset_delta.removed = part(list, start);
+            message.ipset_delta.removed = piece;
         else
-            message.ipset_delta.added = part(list, start);
+            message.ipset_delta.added = piece;
         psync_encode(&bytes, &message);
         chain_append(&set->changes, buf_str(&bytes), 0);
     }
@@ -158,9 +183,9 @@ static void append_part(struct feed_set *set, const struct psync_strings *list, 
 static void append_change(struct feed_set *set, const struct psync_ipset_delta *delta)
 {
     CLEANUP_BUF struct buf bytes = {0};
-    if (delta->added.count + delta->removed.count > FEED_MEMBERS) {
-        append_part(set, &delta->added, false);
-        append_part(set, &delta->removed, true);
+    if (!fit_together(&delta->added, &delta->removed)) {
+        append_parts(set, &delta->added, false);
+        append_parts(set, &delta->removed, true);
         return;
     }
     struct psync_message message = {
@@ -170,17 +195,32 @@ static void append_change(struct feed_set *set, const struct psync_ipset_delta *
     chain_append(&set->changes, buf_str(&bytes), 0);
 }
 
-/* What waits has outgrown its bound: those that lag are to be told the whole. */
-static void cut_off_lagging(struct feed_set *set)
+void feed_set_let_go(struct feed_set_entry *entry)
+{
+    chain_release(&entry->position);
+    feed_snapshot_unref(entry->snapshot);
+    entry->snapshot = NULL;
+}
+
+/* Those that lag by more than some bytes are to be told the whole. */
+static void cut_off_lagging(struct feed_set *set, uint64_t most)
 {
     for (uint32_t i = 0; i < set->readers.count; i++) {
         struct feed_set_entry *entry = set->readers.items[i];
-        if (entry->position == NULL || chain_is_at_end(entry->position))
+        if (entry->position == NULL || chain_lag(entry->position) <= most)
             continue;
-        chain_release(&entry->position);
-        feed_snapshot_unref(entry->snapshot);
-        entry->snapshot = NULL;
+        feed_set_let_go(entry);
+        feed_place_set(entry);
     }
+}
+
+/* What waits has outgrown its bound: nobody who lags is waited for any more. */
+static void cut_off_everybody(struct feed *feed)
+{
+    size_t position = 0;
+    struct map_entry *entry;
+    while ((entry = map_next(&feed->sets, &position)) != NULL)
+        cut_off_lagging(entry->value, 0);
 }
 
 void feed_set_delta(struct feed *feed, const struct psync_ipset_delta *delta)
@@ -190,8 +230,9 @@ void feed_set_delta(struct feed *feed, const struct psync_ipset_delta *delta)
     if (set->readers.count == 0)
         return;
     /* Before the new change, which may be large, and which nobody had the time to read. */
-    if (set->changes.bytes > FEED_LAG)
-        cut_off_lagging(set);
+    cut_off_lagging(set, FEED_LAG);
+    if (feed->change_bytes > FEED_LAG_OF_ALL)
+        cut_off_everybody(feed);
     append_change(set, delta);
     tell_readers(set);
 }

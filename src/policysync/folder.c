@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/list.h"
 #include "base/log.h"
 #include "base/map.h"
 
@@ -16,8 +17,8 @@
 enum { RETRY_PAUSE = 1000 };
 
 enum {
-    WATCHED_EVENTS = IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_DELETE_SELF |
-                     IN_MOVE_SELF | IN_ONLYDIR,
+    WATCHED_EVENTS = IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_CREATE |
+                     IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR,
 };
 
 /* A file that was reported. */
@@ -84,6 +85,12 @@ static void report(struct psync_folder *folder, struct str name, struct known *k
     folder->events.added(folder->events.ctx, read->name, &read->credentials);
 }
 
+static bool is_away(const struct psync_folder *folder)
+{
+    struct stat info;
+    return stat(folder->path, &info) != 0;
+}
+
 static void look_at(struct psync_folder *folder, struct str name)
 {
     struct error err;
@@ -98,9 +105,9 @@ static void look_at(struct psync_folder *folder, struct str name)
     free_known(read);
     if (result == DISK_FAILED)
         log_event(LOG_ERROR, "Bad credentials file; nobody is served by it",
-                  LOG_C("folder", folder->path), LOG_STR("name", name),
-                  LOG_C("problem", err.text));
-    if (known != NULL)
+                  LOG_C("folder", folder->path), LOG_STR("name", name), LOG_C("problem", err.text));
+    /* A file that went with the whole folder is not gone; that the folder is away is told by an event that is yet to come. */
+    if (known != NULL && !(result == DISK_GONE && is_away(folder)))
         drop(folder, known);
 }
 
@@ -143,23 +150,13 @@ static void look_at_all(struct psync_folder *folder)
     }
 }
 
-/* mkdir -p; what cannot be made shows when it is opened. */
-static void make_folders(const char *path)
-{
-    CLEANUP_FREE char *copy = mem_strndup(str_from_c(path));
-    for (char *slash = strchr(copy + 1, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
-        *slash = '\0';
-        mkdir(copy, 0755);
-        *slash = '/';
-    }
-    mkdir(copy, 0755);
-}
-
 static void on_inotify(void *ctx, uint32_t events);
 
 static bool attach(struct psync_folder *folder, struct error *err)
 {
-    make_folders(folder->path);
+    CLEANUP_CLOSE int fd = disk_open_folder(folder->path, true, err);
+    if (fd < 0)
+        return false;
     folder->inotify =
         (struct loop_watch){inotify_init1(IN_NONBLOCK | IN_CLOEXEC), on_inotify, folder};
     if (folder->inotify.fd >= 0 &&
@@ -187,9 +184,8 @@ static void on_retry(void *ctx)
 {
     struct psync_folder *folder = ctx;
     struct error err;
-    struct stat info;
     /* It is not made anew here: somebody may be about to put it back, with all that was in it. */
-    if (stat(folder->path, &info) != 0 || !attach(folder, &err)) {
+    if (is_away(folder) || !attach(folder, &err)) {
         loop_arm(folder->loop, &folder->retry, RETRY_PAUSE);
         return;
     }
@@ -205,42 +201,73 @@ static void lose(struct psync_folder *folder)
     loop_arm(folder->loop, &folder->retry, RETRY_PAUSE);
 }
 
-/* What the events of one turn ask for besides the files they name. */
+/* A new name: of a file that somebody still writes, its close will tell; links are complete at once. */
+static bool is_complete_when_created(const struct psync_folder *folder, const char *file)
+{
+    CLEANUP_BUF struct buf path = {0};
+    struct stat info;
+    buf_printf(&path, "%s/%s", folder->path, file);
+    buf_append_byte(&path, '\0');
+    return lstat(path.data, &info) == 0 && (S_ISLNK(info.st_mode) || info.st_nlink > 1);
+}
+
+/* What the events of one turn ask for. */
 struct work {
+    struct map
+        names; /* each once, however often its file was written; what they lead to is not NULL */
+    struct list order; /* struct str: the same, the earliest first */
+    struct arena arena;
     bool all;  /* look at everything: events were lost */
     bool lost; /* the folder itself is gone */
 };
 
-static void take_event(struct psync_folder *folder, const struct inotify_event *event,
+static void note_event(const struct psync_folder *folder, const struct inotify_event *event,
                        struct work *work)
 {
     struct str name;
-    if ((event->mask & (IN_DELETE_SELF | IN_MOVE_SELF | IN_IGNORED | IN_UNMOUNT)) != 0)
+    if ((event->mask & (IN_DELETE_SELF | IN_MOVE_SELF | IN_IGNORED | IN_UNMOUNT)) != 0) {
         work->lost = true;
-    else if ((event->mask & IN_Q_OVERFLOW) != 0)
+    } else if ((event->mask & IN_Q_OVERFLOW) != 0) {
         work->all = true;
-    else if (event->len > 0 && parse_file_name(event->name, &name))
-        look_at(folder, name);
+    } else if (event->len > 0 && parse_file_name(event->name, &name) &&
+               ((event->mask & IN_CREATE) == 0 || is_complete_when_created(folder, event->name)) &&
+               map_get(&work->names, name) == NULL) {
+        struct str *copy = arena_alloc(&work->arena, sizeof(*copy));
+        *copy = arena_copy(&work->arena, name);
+        map_set(&work->names, *copy, copy);
+        list_add(&work->order, copy);
+    }
+}
+
+/* All events that are waiting. */
+static void read_events(struct psync_folder *folder, struct work *work)
+{
+    _Alignas(struct inotify_event) char buffer[16 * 1024];
+    ssize_t len;
+    while ((len = read(folder->inotify.fd, buffer, sizeof(buffer))) > 0) {
+        for (char *at = buffer; at < buffer + len;) {
+            const struct inotify_event *event = (const struct inotify_event *)(const void *)at;
+            note_event(folder, event, work);
+            at += sizeof(*event) + event->len;
+        }
+    }
 }
 
 static void on_inotify(void *ctx, uint32_t events)
 {
     struct psync_folder *folder = ctx;
     struct work work = {0};
-    _Alignas(struct inotify_event) char buffer[16 * 1024];
-    ssize_t len;
     (void)events;
-    while ((len = read(folder->inotify.fd, buffer, sizeof(buffer))) > 0) {
-        for (char *at = buffer; at < buffer + len;) {
-            const struct inotify_event *event = (const struct inotify_event *)(const void *)at;
-            take_event(folder, event, &work);
-            at += sizeof(*event) + event->len;
-        }
-    }
+    read_events(folder, &work);
     if (work.lost)
         lose(folder);
     else if (work.all)
         look_at_all(folder);
+    for (uint32_t i = 0; !work.lost && !work.all && i < work.order.count; i++)
+        look_at(folder, *(const struct str *)work.order.items[i]);
+    list_free(&work.order);
+    map_free(&work.names);
+    arena_free(&work.arena);
 }
 
 struct psync_folder *psync_folder_open(struct loop *loop, const char *path,

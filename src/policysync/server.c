@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -17,14 +18,19 @@ enum {
     PENDING = 64 * 1024,
     /* When sockets that could not be made are tried again, in milliseconds. */
     RETRY_PAUSE = 2000,
-    /* After the last stream began, whole IP sets are kept for so long, in case that many sidecars join at once. */
+    /* Whole IP sets are kept for so long, in case that many sidecars join at once. */
     TRIM_PAUSE = 5000,
+    /* Streams that may begin on a socket: so many, then some a second. Each costs a walk over all that its workload needs, and
+     * lines in the log. A sidecar tries once a second. */
+    JOIN_BURST = 32,
+    JOINS_A_SECOND = 4,
     METHODS = 2,
 };
 
-/* A sidecar has one connection with one call; it may open the next before the last has ended. */
+/* A sidecar has one connection with one call; it may open the next before the last has ended. What a connection may leave unread
+ * is bounded, too, so these bound what a socket can take. */
 static const struct grpc_server_limits socket_limits = {
-    .connections = 16, .calls = 16, .request_bytes = 64 * 1024};
+    .connections = 8, .calls = 8, .request_bytes = 64 * 1024, .unsent_bytes = 64 * 1024};
 
 #define SOCKET_NAME "socket"
 
@@ -39,6 +45,9 @@ struct socket {
     struct grpc_server *grpc; /* NULL: it does not listen */
     struct grpc_method methods[METHODS];
     struct error problem; /* why it could not be made; said once */
+    uint64_t
+        joins_due; /* when what was used of JOIN_BURST is regained, in milliseconds of the loop */
+    bool is_hasty; /* streams are being refused; said once */
     struct arena arena;
 };
 
@@ -60,6 +69,13 @@ struct psync_server {
     uint64_t joins;
 };
 
+/* One that runs is not moved: what comes again and again must not put it off for ever. */
+static void arm_once(struct psync_server *server, struct loop_timer *timer, uint64_t delay)
+{
+    if (timer->due == 0)
+        loop_arm(server->loop, timer, delay);
+}
+
 /* ---- streams ---- */
 
 /* The call has ended, or is about to. */
@@ -77,27 +93,45 @@ static void end_stream(struct stream *stream, enum grpc_code code, struct str me
     drop_stream(stream);
 }
 
+/* The same, for one whose sidecar may not be reading: what waits for it is not kept. */
+static void cut_stream(struct stream *stream, enum grpc_code code, struct str message)
+{
+    if (grpc_call_pending(stream->call) == 0) {
+        end_stream(stream, code, message);
+        return;
+    }
+    grpc_call_reset(stream->call);
+    drop_stream(stream);
+}
+
 static void on_call_closed(void *ctx)
 {
     drop_stream(ctx);
 }
 
-/* Sends as long as the sidecar keeps up. */
-static void pump(void *ctx)
+static void send(struct stream *stream, struct str message)
 {
-    struct stream *stream = ctx;
+    struct blob *shared = feed_shared(stream->reader);
+    if (shared != NULL)
+        grpc_call_send_shared(stream->call, shared);
+    else
+        grpc_call_send(stream->call, message);
+}
+
+/* Sends as long as the sidecar keeps up. */
+static void send_waiting(struct stream *stream)
+{
     struct str message;
-    while (grpc_call_pending(stream->call) < PENDING) {
+    while (grpc_call_pending(stream->call) < PENDING || feed_is_behind(stream->reader)) {
         switch (feed_read(stream->reader, &message)) {
         case FEED_MESSAGE:
             if (message.len > PSYNC_MESSAGE_LIMIT) {
                 log_event(LOG_ERROR, "A message is longer than 4 MiB; the stream is ended",
                           LOG_STR("workload", stream->socket->workload));
-                end_stream(stream, GRPC_RESOURCE_EXHAUSTED,
-                           STR("a message is longer than 4 MiB"));
+                end_stream(stream, GRPC_RESOURCE_EXHAUSTED, STR("a message is longer than 4 MiB"));
                 return;
             }
-            grpc_call_send(stream->call, message);
+            send(stream, message);
             break;
         case FEED_NOTHING:
             return;
@@ -107,11 +141,36 @@ static void pump(void *ctx)
         case FEED_BEHIND:
             log_event(LOG_WARNING, "Sidecar does not read fast enough; its stream is ended",
                       LOG_STR("workload", stream->socket->workload));
-            end_stream(stream, GRPC_RESOURCE_EXHAUSTED,
+            cut_stream(stream, GRPC_RESOURCE_EXHAUSTED,
                        STR("fell too far behind; call again to start anew"));
             return;
         }
     }
+}
+
+static void pump(void *ctx)
+{
+    struct stream *stream = ctx;
+    struct psync_server *server = stream->socket->server;
+    send_waiting(stream); /* which may end it */
+    if (feed_keeps_sets(server->feed))
+        arm_once(server, &server->trim, TRIM_PAUSE);
+}
+
+/* Whether one more stream may begin on a socket now. */
+static bool may_join(struct socket *socket)
+{
+    const uint64_t cost = 1000 / JOINS_A_SECOND, now = loop_now(socket->server->loop);
+    if (socket->joins_due < now)
+        socket->joins_due = now;
+    bool ok = socket->joins_due + cost <= now + JOIN_BURST * cost;
+    if (ok)
+        socket->joins_due += cost;
+    else if (!socket->is_hasty)
+        log_event(LOG_WARNING, "Sidecar begins streams too fast; some are refused",
+                  LOG_STR("workload", socket->workload));
+    socket->is_hasty = !ok;
+    return ok;
 }
 
 static void on_sync(void *ctx, struct grpc_call *call, struct str request)
@@ -120,8 +179,12 @@ static void on_sync(void *ctx, struct grpc_call *call, struct str request)
     struct psync_server *server = socket->server;
     struct stream *old = map_get(&server->streams, socket->workload);
     (void)request; /* SyncRequest has no fields */
+    if (!may_join(socket)) {
+        grpc_call_finish(call, GRPC_RESOURCE_EXHAUSTED, STR("too many streams in a short time"));
+        return;
+    }
     if (old != NULL)
-        end_stream(old, GRPC_UNAVAILABLE, STR("replaced by a newer stream of the same workload"));
+        cut_stream(old, GRPC_UNAVAILABLE, STR("replaced by a newer stream of the same workload"));
     struct stream *stream = mem_zalloc(sizeof(*stream));
     const struct psync_endpoint_id id = {STR("k8s"), socket->workload, STR("eth0")};
     const struct feed_events events = {pump, stream};
@@ -133,7 +196,6 @@ static void on_sync(void *ctx, struct grpc_call *call, struct str request)
     log_event(LOG_INFO, "Sidecar joined", LOG_STR("workload", socket->workload));
     grpc_call_on_closed(call, on_call_closed, stream);
     grpc_call_on_drained(call, pump, stream);
-    loop_arm(server->loop, &server->trim, TRIM_PAUSE);
     pump(stream);
 }
 
@@ -149,21 +211,29 @@ static void on_report(void *ctx, struct grpc_call *call, struct str request)
 static void on_trim(void *ctx)
 {
     feed_trim(((struct psync_server *)ctx)->feed);
+    malloc_trim(0); /* when all join at once, whole sets are many MiB */
 }
 
 /* ---- sockets ---- */
+
+/* Makes a folder if it is missing. One that is there may be anything; opening it will tell. */
+static bool make_folder(struct buf *path, struct error *err)
+{
+    buf_append_byte(path, '\0');
+    path->len--;
+    return mkdir(path->data, 0755) == 0 || errno == EEXIST ||
+           error_set(err, "cannot make folder %s: %s", quote(buf_str(path)).text, strerror(errno));
+}
 
 /* Opens P/mount/NAME, which the volume's driver has made; without one (a hand-made credentials file) it is made here. */
 static int open_volume(const struct socket *socket, struct buf *path, struct error *err)
 {
     buf_printf(path, "%s/mount", socket->server->prefix);
-    buf_append_byte(path, '\0');
-    mkdir(path->data, 0755);
-    path->len--;
+    if (!make_folder(path, err))
+        return -1;
     buf_printf(path, "/%.*s", STR_ARG(socket->name));
-    buf_append_byte(path, '\0');
-    mkdir(path->data, 0755);
-    path->len--;
+    if (!make_folder(path, err))
+        return -1;
     int fd = open(path->data, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0)
         error_set(err, "cannot open folder %s: %s", quote(buf_str(path)).text, strerror(errno));
@@ -177,9 +247,11 @@ static bool start_grpc(struct socket *socket, struct error *err)
     socket->methods[1] = (struct grpc_method){STR("/felix.PolicySync/Report"), on_report, socket};
     socket->grpc =
         grpc_server_new(server->loop, socket->listener.fd, socket->methods, METHODS, err);
-    if (socket->grpc != NULL)
-        grpc_server_set_limits(socket->grpc, &socket_limits);
-    return socket->grpc != NULL;
+    if (socket->grpc == NULL)
+        return false;
+    grpc_server_set_limits(socket->grpc, &socket_limits);
+    grpc_server_allow_path_authority(socket->grpc);
+    return true;
 }
 
 static bool try_listening(struct socket *socket, struct error *err)
@@ -190,7 +262,7 @@ static bool try_listening(struct socket *socket, struct error *err)
         return false;
     buf_printf(&path, "/%s", SOCKET_NAME);
     buf_append_byte(&path, '\0');
-    if (!listen_unix_at(socket->folder_fd, SOCKET_NAME, path.data, &socket->listener, err))
+    if (!listen_unix_at(socket->folder_fd, SOCKET_NAME, path.data, 0777, &socket->listener, err))
         error_prefix(err, "cannot listen on %s", quote(str_from_c(path.data)).text);
     else if (start_grpc(socket, err))
         return true;
@@ -212,7 +284,7 @@ static void start_listening(struct socket *socket)
     log_event(is_news ? LOG_ERROR : LOG_DEBUG,
               "Cannot serve a workload; trying again every two seconds",
               LOG_STR("workload", socket->workload), LOG_C("problem", err.text));
-    loop_arm(socket->server->loop, &socket->server->retry, RETRY_PAUSE);
+    arm_once(socket->server, &socket->server->retry, RETRY_PAUSE);
 }
 
 static void on_retry(void *ctx)

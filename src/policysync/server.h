@@ -3,7 +3,8 @@
  *     P/creds/NAME.json ──folder──► P/mount/NAME/socket ──grpc──► Sync ──► feed_reader
  *
  * Who calls is known by the socket that the call comes in on. One stream a workload is live: a newer one ends the older. Each socket
- * is a gRPC server with small limits of its own, so whoever floods it harms the sidecar behind it alone.
+ * is a gRPC server with small limits of its own, and begins only so many streams a second, so whoever floods it harms the sidecar
+ * behind it alone. A stream that is ended because its sidecar does not read is reset, and what waited for it is dropped.
  *
  * Threads: the loop's.
  */

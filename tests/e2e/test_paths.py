@@ -6,7 +6,8 @@ Every target is written to the wire as it stands here. Both ways a policy can gu
 
 import pytest
 
-from world import HTTP_PORT, HTTP_UNNORMALIZED_PORT, World
+from guarded import HTTP_PORT, HTTP_UNNORMALIZED_PORT
+from world import World
 
 ONLY_PUBLIC = """\
 apiVersion: projectcalico.org/v3
@@ -193,46 +194,46 @@ class TestSpellings:
     @CALLERS
     @pytest.mark.parametrize("target", ADMIN)
     def test_admin_is_not_reached(self, world: World, caller: str, port: int, target: str) -> None:
-        world.http(world.callers[caller], "GET", target, port).assert_refused()
+        world.server.http(world.callers[caller], "GET", target, port).assert_refused()
 
     @PORTS
     @CALLERS
     @pytest.mark.parametrize("target", PUBLIC)
     def test_public_is_reached(self, world: World, caller: str, port: int, target: str) -> None:
-        world.http(world.callers[caller], "GET", target, port).assert_allowed()
+        world.server.http(world.callers[caller], "GET", target, port).assert_allowed()
 
     @PORTS
     @CALLERS
     @pytest.mark.parametrize("target", ADMIN_BY_HTTP2)
     def test_admin_is_not_reached_by_http2(self, world: World, caller: str, port: int, target: str) -> None:
-        world.http2(world.callers[caller], target, port).assert_refused()
+        world.server.http2(world.callers[caller], target, port).assert_refused()
 
     @PORTS
     @CALLERS
     def test_public_is_reached_by_http2(self, world: World, caller: str, port: int) -> None:
-        world.http2(world.callers[caller], "/public//page;v=1/../%70age?x", port).assert_allowed()
+        world.server.http2(world.callers[caller], "/public//page;v=1/../%70age?x", port).assert_allowed()
 
     def test_what_envoy_rewrites_is_judged_as_rewritten(self, world: World) -> None:
         """Envoy lets `..` take back an empty segment, dikastes drops empty segments first."""
         caller, target = world.callers["member"], "/public//..//admin"
-        rewritten = world.http(caller, "GET", target, HTTP_PORT)
+        rewritten = world.server.http(caller, "GET", target, HTTP_PORT)
         rewritten.assert_allowed()
         assert rewritten.arrivals[0].first_line == "GET /public//admin HTTP/1.1"
-        world.http(caller, "GET", target, HTTP_UNNORMALIZED_PORT).assert_denied()
+        world.server.http(caller, "GET", target, HTTP_UNNORMALIZED_PORT).assert_denied()
 
     @PORTS
     @pytest.mark.parametrize("target", ["*", "/admin", "//admin", "http://server/admin"])
     def test_options(self, world: World, port: int, target: str) -> None:
-        world.http(world.callers["member"], "OPTIONS", target, port).assert_refused()
+        world.server.http(world.callers["member"], "OPTIONS", target, port).assert_refused()
 
     @PORTS
     @pytest.mark.parametrize("method", ["get", "Get", "GETS", "CONNECT"])
     def test_methods_that_look_like_another(self, world: World, port: int, method: str) -> None:
-        world.http(world.callers["member"], method, "/admin", port).assert_refused()
+        world.server.http(world.callers["member"], method, "/admin", port).assert_refused()
 
 
 def test_path_that_cannot_be_told_is_named_as_the_reason(world: World) -> None:
     world.apply(ALL_BUT_ADMIN)
-    outcome = world.http(world.callers["member"], "GET", "/public/%252e%252e/admin")
+    outcome = world.server.http(world.callers["member"], "GET", "/public/%252e%252e/admin")
     outcome.assert_denied()
     assert outcome.entry.reason == "path_not_normalisable"

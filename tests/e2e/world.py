@@ -1,42 +1,20 @@
-"""The mesh of the end-to-end tests: one guarded server, several callers, and the ways to call it.
+"""The mesh of the end-to-end tests: one guarded server and several callers."""
 
-A caller speaks from a pod's address, with a certificate (mutual TLS spoken by the test itself) or without
-(plain text), and writes its request byte by byte: no client library gets a chance to make it decent.
-"""
-
+import dataclasses
 import http.client
 import itertools
-import socket
-import ssl
-import subprocess
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable
 
 from cryptography import x509
 
-from application import Application, Arrival
-from mesh.access_log import Entry
-from mesh.certificates import Authority, Certificate
-from mesh.envoy_config import InboundPort, MutualTls, Protocol
+from guarded import Caller, Server
+from mesh.certificates import Authority
 from mesh.mesh import Mesh
-from mesh.network import NODE_ADDRESS, Namespace
-from mesh.resources import read_pods
-
-HTTP_PORT = 8080
-HTTP_UNNORMALIZED_PORT = 8081
-HTTP_STRICT_PORT = 8082
-TCP_PORT = 9000
-TCP_STRICT_PORT = 9001
-
-SERVER_PORTS = (
-    InboundPort(HTTP_PORT, mutual_tls=MutualTls.PERMISSIVE),
-    InboundPort(HTTP_UNNORMALIZED_PORT, mutual_tls=MutualTls.PERMISSIVE, normalize_path=False),
-    InboundPort(HTTP_STRICT_PORT, mutual_tls=MutualTls.STRICT),
-    InboundPort(TCP_PORT, Protocol.TCP, MutualTls.PERMISSIVE),
-    InboundPort(TCP_STRICT_PORT, Protocol.TCP, MutualTls.STRICT),
-)
+from mesh.network import NODE_ADDRESS
+from mesh.node import METRICS_PORT
+from mesh.resources import PodSpec, read_pods
 
 CLUSTER = Path(__file__).resolve().parent / "cluster"
 _POLICY_FILE = "policies.yaml"
@@ -64,49 +42,27 @@ spec:
 ---
 """
 
-
-@dataclass(frozen=True)
-class Caller:
-    """Where a call comes from, and the certificate it shows (none: plain text)."""
-
-    namespace: Namespace
-    certificate: Certificate | None = None
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of a call.
-
-    The status is HTTP's, or 0 if the call ended without one, as TCP calls always do; the entry is Envoy's line
-    about the call, the arrivals are what of it got through to the application.
-    """
-
-    status: int
-    reply: bytes
-    entry: Entry
-    arrivals: tuple[Arrival, ...]
-
-    def assert_allowed(self) -> None:
-        """The call reached the application, once, and was answered."""
-        assert self.status in (0, 200) and self.reply, self
-        assert len(self.arrivals) == 1, self
-
-    def assert_refused(self) -> None:
-        """The call was refused, by dikastes or by Envoy itself, and the application saw nothing of it."""
-        assert self.status in (400, 403, 404) or not (self.status or self.reply), self
-        assert not self.entry.unanswered, self
-        assert not self.arrivals, self
-
-    def assert_denied(self) -> None:
-        """The call was refused by a verdict, not for the lack of one."""
-        self.assert_refused()
-        assert self.entry.denied, self
-
-    def assert_unanswered(self) -> None:
-        """The call was refused because nobody gave a verdict on it."""
-        assert self.status == 403 or not (self.status or self.reply), self
-        assert self.entry.unanswered, self
-        assert not self.arrivals, self
+_POD = """\
+apiVersion: v1
+kind: Pod
+metadata:
+  name: {name}
+  namespace: {namespace}
+  uid: {uid}
+  labels:
+    app: {app}
+spec:
+  nodeName: node
+  serviceAccountName: {account}
+  containers:
+    - name: {name}
+      image: test/{name}
+status:
+  phase: Running
+  podIP: {address}
+  podIPs:
+    - ip: {address}
+"""
 
 
 class World:
@@ -115,125 +71,54 @@ class World:
     def __init__(self, mesh: Mesh) -> None:
         self.mesh = mesh
         pods = read_pods(mesh.resources.path)
-        self.server, self.client, self.other, self.namesake, self.meshed = (
-            mesh.add_pod(pods[name]) for name in ("server", "client", "other", "team/client", "meshed")
+        mesh.node.start_felix()
+        self.server = Server(mesh, pods["server"])
+        self.client, self.other, self.namesake, self.meshed = (
+            mesh.add_pod(pods[name]) for name in ("client", "other", "team/client", "meshed")
         )
-        http_ports = [port.number for port in SERVER_PORTS if port.protocol is Protocol.HTTP]
-        tcp_ports = [port.number for port in SERVER_PORTS if port.protocol is Protocol.TCP]
-        self.application = Application(self.server.namespace, http_ports, tcp_ports)
-        mesh.start_dikastes(self.server)
-        mesh.start_envoy(self.server, SERVER_PORTS)
         mesh.start_envoy(self.meshed, [])
         self.callers = self._callers()
         self._generations = itertools.count(1)
-        self._cases = itertools.count(1)
-        self._source_ports = itertools.count(10000)
 
     def close(self) -> None:
-        """Stop what runs in this process; the mesh stops the rest."""
-        self.application.close()
+        """Stop what is tested, which must be able to end well; the mesh stops the rest."""
+        self.server.close()
+        assert self.server.pod.dikastes.stop() == 0
+        assert self.mesh.node.felix.stop() == 0
+
+    @property
+    def logs(self) -> list[Path]:
+        """The logs in which it stands why a request was refused."""
+        return [*self.mesh.node.logs, *(log for pod in self.mesh.pods if pod.dikastes for log in pod.logs)]
 
     def apply(self, policies: str) -> None:
         """Replace all policies and wait until the server's dikastes judges by them."""
         number = next(self._generations)
         marker = _MARKER.format(node=NODE_ADDRESS, number=number)
         self.mesh.resources.write(_POLICY_FILE, marker + policies)
-        node = Caller(self.mesh.network.node)
+        node = Caller(self.mesh.node.namespace)
         eventually(
-            lambda: self.http(node, "PUT", f"/marker/{number}").status == 200,
+            lambda: self.server.http(node, "PUT", f"/marker/{number}").status == 200,
             "the new policies did not come into force",
         )
 
-    def connect(self, caller: Caller, port: int) -> socket.socket:
-        """Open a connection to the server, from a port that no other connection of this world has.
+    def put_pod(self, spec: PodSpec) -> None:
+        """Create or change a Pod in the datastore, in a file of its own."""
+        self.mesh.resources.write(_pod_file(spec), _POD.format(**dataclasses.asdict(spec)))
 
-        By that port its line is found in the log. A port that is in use towards another of the server's ports
-        would not do: the redirect leads both to one port of the sidecar, and the kernel would tell them apart
-        by giving one another source port.
-        """
-        source = ("", next(self._source_ports))
-        with caller.namespace.entered():
-            connection = socket.create_connection((self.server.address, port), _SECONDS, source)
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if caller.certificate is None:
-            return connection
-        context = ssl.create_default_context(cafile=str(self.server.certificate.authority))
-        context.check_hostname = False  # the server's name is a SPIFFE identity, too
-        context.load_cert_chain(caller.certificate.certificate, caller.certificate.key)
-        return context.wrap_socket(connection)
+    def delete_pod(self, spec: PodSpec) -> None:
+        """Take it out again."""
+        self.mesh.resources.remove(_pod_file(spec))
 
-    def http(
-        self, caller: Caller, method: str, target: str, port: int = HTTP_PORT, headers: dict[str, str] | None = None
-    ) -> Outcome:
-        """Send one request on a connection of its own. The target goes out as it is, a character a byte."""
-        with self.connect(caller, port) as connection:
-            return self.http_on(connection, method, target, headers)
-
-    def http_on(
-        self, connection: socket.socket, method: str, target: str, headers: dict[str, str] | None = None
-    ) -> Outcome:
-        """Send one request on an open connection."""
-        case = self._new_case()
-        sent = {"Host": "server", "Content-Length": "0", "x-case": case} | (headers or {})
-        lines = [f"{method} {target} HTTP/1.1", *(f"{name}: {value}" for name, value in sent.items()), "", ""]
-        source, seen = _source_of(connection), len(self.server.access_log.entries())
-        connection.sendall("\r\n".join(lines).encode("latin-1"))
-        response = http.client.HTTPResponse(connection, method=method)
-        response.begin()
-        reply = response.read()
-        return Outcome(
-            status=response.status,
-            reply=reply,
-            entry=self.server.access_log.wait_for(lambda entry: entry.source == source, after=seen),
-            arrivals=self._arrivals_of(case),
-        )
-
-    def http2(self, caller: Caller, target: str, port: int = HTTP_PORT) -> Outcome:
-        """Send one GET by HTTP/2; curl speaks it, and is told to leave the target alone."""
-        case, source_port = self._new_case(), next(self._source_ports)
-        argv = ["curl", "--silent", "--max-time", str(_SECONDS), "--local-port", str(source_port)]
-        argv += ["--header", f"x-case: {case}", "--write-out", "\n%{http_version} %{http_code}"]
-        if caller.certificate is None:
-            argv += ["--http2-prior-knowledge", self.server.url(port)]
-        else:
-            argv += ["--http2", "--insecure", self.server.url(port, scheme="https")]
-            argv += ["--cert", str(caller.certificate.certificate), "--key", str(caller.certificate.key)]
-        argv += ["--request-target", target]
-        said = subprocess.run(caller.namespace.command(argv), capture_output=True, check=False).stdout
-        reply, _, told = said.rpartition(b"\n")
-        version, status = told.split()
-        assert (version, status) == (b"0", b"000") or version == b"2", said
-        return Outcome(
-            status=int(status),
-            reply=reply,
-            entry=self.server.access_log.wait_for(lambda entry: entry.source.endswith(f":{source_port}")),
-            arrivals=self._arrivals_of(case),
-        )
-
-    def tcp(self, caller: Caller, port: int = TCP_PORT) -> Outcome:
-        """Send one line to a TCP port and wait for its echo."""
-        line = self._new_case()
-        with self.connect(caller, port) as connection:
-            source = _source_of(connection)
-            connection.sendall(line.encode() + b"\n")
-            try:
-                reply = connection.makefile("rb").readline()
-            except ConnectionError:
-                reply = b""
-        return Outcome(
-            status=0,
-            reply=reply,
-            entry=self.server.access_log.wait_for(lambda entry: entry.source == source),
-            arrivals=self._arrivals_of(line),
-        )
-
-    def _new_case(self) -> str:
-        return f"case-{next(self._cases)}"
-
-    def _arrivals_of(self, case: str) -> tuple[Arrival, ...]:
-        """What reached the application of a call: a request says its case in a header, a TCP line is its case."""
-        header = f"x-case: {case}"
-        return tuple(seen for seen in self.application.arrived() if case == seen.first_line or header in seen.headers)
+    def felix_metric(self, name: str) -> float:
+        """One of felix' metrics."""
+        with self.mesh.node.namespace.entered():
+            connection = http.client.HTTPConnection("127.0.0.1", METRICS_PORT, timeout=_SECONDS)
+            connection.connect()
+        connection.request("GET", "/metrics")
+        lines = connection.getresponse().read().decode().splitlines()
+        connection.close()
+        return next(float(line.split()[1]) for line in lines if line.startswith(f"{name} "))
 
     def _callers(self) -> dict[str, Caller]:
         """Everybody who asks, by what is right or wrong about them."""
@@ -254,6 +139,11 @@ class World:
         }
 
 
+def _pod_file(spec: PodSpec) -> str:
+    """The file that holds a Pod of put_pod."""
+    return f"pod-{spec.name}.yaml"
+
+
 def eventually(holds: Callable[[], bool], otherwise: str) -> None:
     """Poll until something holds."""
     deadline = time.monotonic() + _SECONDS
@@ -261,7 +151,3 @@ def eventually(holds: Callable[[], bool], otherwise: str) -> None:
         assert time.monotonic() < deadline, otherwise
         time.sleep(0.01)
 
-
-def _source_of(connection: socket.socket) -> str:
-    address, port = connection.getsockname()
-    return f"{address}:{port}"

@@ -29,13 +29,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     CLEANUP_ARENA struct arena arena = {0};
     struct str text = str_make((const char *)data, size);
     struct credentials c;
-    struct flexvolume_config config;
+    struct node_config config;
     struct error err;
     if (credentials_parse(&arena, text, &credentials_file_keys, &c, &err))
         check_credentials(&arena, &c);
     if (flexvolume_parse_options(&arena, text, &c, &err))
         check_credentials(&arena, &c);
-    if (flexvolume_parse_config(&arena, text, &config, &err)) {
+    if (node_config_parse(&arena, text, &config, &err)) {
         check_home(config.homes.workloads);
         check_home(config.homes.credentials);
     }

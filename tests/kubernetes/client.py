@@ -7,6 +7,7 @@ import http.client
 import json
 import ssl
 import threading
+import time
 from pathlib import Path
 from typing import Any, Iterator, Mapping
 from urllib.parse import quote, urlencode
@@ -16,6 +17,7 @@ from mesh.certificates import Certificate
 Object = dict[str, Any]
 
 _TIMEOUT_SECONDS = 30.0
+_BUSY_SECONDS = 0.1
 _MERGE = "application/merge-patch+json"
 _APPLY = "application/apply-patch+yaml"
 _FIELD_MANAGER = "tests"
@@ -62,8 +64,14 @@ class Client:
         if body is not None:
             content = json.dumps(body).encode()
             headers["Content-Type"] = content_type
-        response = self._exchange(method, path, content, headers)
-        answer = _parse(response.read())
+        until = time.monotonic() + _TIMEOUT_SECONDS
+        while True:
+            response = self._exchange(method, path, content, headers)
+            answer = _parse(response.read())
+            # A server that is not done with its start says so.
+            if response.status != 429 or time.monotonic() > until:
+                break
+            time.sleep(_BUSY_SECONDS)
         if response.status >= 400:
             raise _error(response.status, answer)
         return answer

@@ -8,7 +8,9 @@ from typing import Iterator
 
 import pytest
 
-sys.path[:0] = [str(Path(__file__).resolve().parents[2] / "demo"), str(Path(__file__).resolve().parent)]
+_ROOT = Path(__file__).resolve().parents[2]
+# Models and clients are those of the tests of the programs alone.
+sys.path[:0] = [str(_ROOT / "demo"), str(_ROOT / "tests" / "kubernetes"), str(_ROOT / "tests" / "py")]
 
 from cluster import Cluster  # noqa: E402 (found by the lines above)
 from mesh.processes import StartFailed, tail  # noqa: E402

@@ -20,6 +20,7 @@ from servers import free_port
 
 _CHUNK = 65536
 _TIMEOUT_SECONDS = 10.0
+_GOODBYE_SECONDS = 0.05
 
 
 @dataclass
@@ -55,6 +56,7 @@ class Proxy:
         self._connections: set[asyncio.Task[None]] = set()
         self._flowing = asyncio.Event()
         self._flowing.set()
+        self._dead = 0  # connections up to this number carry nothing any more
         # What is wrong at present; read for every piece that comes.
         self.delay_seconds = 0.0
         self.truncate_after: int | None = None  # bytes to the client, then its connection is closed; counts down
@@ -88,6 +90,10 @@ class Proxy:
         """Carry nothing, in either direction, but keep connections open and take new ones, until mend()."""
         self._call(self._stall())
 
+    def stall_present(self) -> None:
+        """The same for the connections that there are; new ones are carried. Nothing mends them."""
+        self._dead = self.counts.connections
+
     def mend(self) -> None:
         """All is well again; a stalled connection goes on with what it held back."""
         self.delay_seconds, self.truncate_after, self.rewrite = 0.0, None, None
@@ -103,7 +109,11 @@ class Proxy:
             tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
             tls.load_cert_chain(self._termination.certificate, self._termination.key)
             tls.set_alpn_protocols([self._termination.protocol])
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port, ssl=tls)
+        # As other servers do, it says goodbye and goes, whatever the client says to that.
+        patience = _GOODBYE_SECONDS if tls else None
+        self._server = await asyncio.start_server(
+            self._serve, "127.0.0.1", self.port, ssl=tls, ssl_shutdown_timeout=patience
+        )
 
     async def _mend(self) -> None:
         self._flowing.set()
@@ -131,7 +141,7 @@ class Proxy:
         self._connections.add(task)
         self.counts.connections += 1
         try:
-            await self._connect(reader, writer)
+            await self._connect(self.counts.connections, reader, writer)
         except (OSError, asyncio.CancelledError):
             # Not an orderly end: TLS would still send its goodbye.
             writer.transport.abort()
@@ -139,15 +149,15 @@ class Proxy:
             writer.close()
             self._connections.discard(task)
 
-    async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _connect(self, number: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         tls = None
         if self._termination:
             tls = ssl.create_default_context(cafile=str(self._termination.root))
             tls.set_alpn_protocols([self._termination.protocol])
         server_reader, server_writer = await asyncio.open_connection("127.0.0.1", self._target_port, ssl=tls)
         carrying = [
-            asyncio.create_task(self._carry(reader, server_writer, self._to_server)),
-            asyncio.create_task(self._carry(server_reader, writer, self._to_client)),
+            asyncio.create_task(self._carry(number, reader, server_writer, self._to_server)),
+            asyncio.create_task(self._carry(number, server_reader, writer, self._to_client)),
         ]
         try:
             await asyncio.wait(carrying, return_when=asyncio.FIRST_COMPLETED)
@@ -157,7 +167,11 @@ class Proxy:
             server_writer.close()
 
     async def _carry(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, pass_on: Callable[[bytes], tuple[bytes, bool]]
+        self,
+        number: int,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        pass_on: Callable[[bytes], tuple[bytes, bool]],
     ) -> None:
         """Carry one direction until its end, or until `pass_on` says that this was the last."""
         try:
@@ -166,6 +180,8 @@ class Proxy:
                 if self.delay_seconds:
                     await asyncio.sleep(self.delay_seconds)
                 await self._flowing.wait()
+                if number <= self._dead:
+                    await asyncio.Event().wait()
                 piece, goes_on = pass_on(piece)
                 writer.write(piece)
                 await writer.drain()

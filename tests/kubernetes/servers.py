@@ -10,6 +10,7 @@ from typing import Callable, Sequence
 from mesh.certificates import Certificate
 from mesh.processes import Process
 from part import find_program
+from waiting import wait_until
 
 _READY_SECONDS = 60.0
 # Below the ports that the kernel gives to outgoing connections: none of those takes a port while its server is down.
@@ -50,12 +51,22 @@ class Server:
             self._process = None
 
     def freeze(self) -> None:
-        """It hangs: connections stay open, new ones are accepted by the kernel, nothing is answered."""
+        """It hangs, until thaw(): connections stay open, new ones are accepted by the kernel, nothing is answered."""
         os.kill(self.pid, signal.SIGSTOP)
+        # The signal is under way to threads that run; until it comes they may still answer.
+        tasks = Path(f"/proc/{self.pid}/task")
+        wait_until(lambda: all(_is_stopped(task) for task in tasks.iterdir()), f"{self.name} is frozen")
 
     def thaw(self) -> None:
         """It goes on where it was frozen."""
         os.kill(self.pid, signal.SIGCONT)
+
+
+def _is_stopped(task: Path) -> bool:
+    try:
+        return (task / "stat").read_text().rpartition(")")[2].split()[0] == "T"
+    except OSError:
+        return True  # the thread has ended meanwhile
 
 
 def free_port() -> int:

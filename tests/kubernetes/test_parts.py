@@ -17,6 +17,7 @@ from client import ApiError, Client
 from cluster import Cluster
 from mesh.processes import StartFailed
 from objects import pod
+from part import find_program
 from proxy import Proxy, Termination
 from waiting import process_runs, wait_until
 
@@ -59,8 +60,8 @@ def test_many_pods_at_once(cluster: Cluster, namespace: str) -> None:
     seconds = time.monotonic() - start
     pods = cluster.admin.list_all("v1", "Pod", namespace)["items"]
     assert len({pod["status"]["podIP"] for pod in pods}) == 500
-    # 10,000 are to take less than 60 s, on a machine that does nothing else; this one may.
-    assert seconds < 500 / 10000 * 60 * 3
+    # On a machine that does nothing else 10,000 take less than 60 s; this one may be busy.
+    assert seconds < 500 / 10000 * 60 * 10
 
 
 def test_objects_are_changed_and_deleted(cluster: Cluster, namespace: str) -> None:
@@ -226,10 +227,12 @@ def test_frozen_server_answers_when_it_is_thawed(cluster: Cluster, namespace: st
     answered: list[set[str]] = []
     asking = threading.Thread(target=lambda: answered.append(names(cluster.admin, namespace)))
     cluster.api_server.freeze()
-    asking.start()
-    asking.join(0.3)
-    assert not answered
-    cluster.api_server.thaw()
+    try:
+        asking.start()
+        asking.join(0.3)
+        assert not answered
+    finally:
+        cluster.api_server.thaw()
     asking.join(10)
     assert answered == [set()]
 
@@ -308,6 +311,22 @@ def test_nothing_runs_on_after_an_end_from_outside(number: int, folder_stays: bo
     assert Path(folder).exists() == folder_stays
     if folder_stays:
         shutil.rmtree(folder)
+
+
+# Part, option, and whether what it prints names the version that it was built from.
+PROGRAMS = [
+    ("kube-apiserver", "--version", True),
+    ("etcd", "--version", True),
+    ("csi-sanity", "--version", False),
+    ("csc", "--help", False),
+]
+
+
+@pytest.mark.parametrize("name, option, names_version", PROGRAMS)
+def test_programs_run(name: str, option: str, names_version: bool) -> None:
+    program = find_program(name)
+    done = subprocess.run([program, option], capture_output=True, text=True, check=True)
+    assert done.stdout and (not names_version or program.parent.name.removeprefix("v") in done.stdout)
 
 
 def test_server_that_cannot_start_says_why() -> None:

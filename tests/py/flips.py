@@ -13,6 +13,7 @@ the tier they stand one behind the other.
 import collections
 import itertools
 import threading
+import time
 
 import scenario
 from policy_sync_server import CHECK, SECONDS, Answer, answer_of, endpoint
@@ -122,9 +123,11 @@ class Load:
 
     CLIENTS = 4
     IN_FLIGHT = 16  # of one client
+    PAUSE = 0       # seconds between its rounds
 
-    def __init__(self, sidecar):
+    def __init__(self, sidecar, probes=None):
         self.sidecar = sidecar
+        self.probes = probes or PROBES
         self._over = threading.Event()
         self._counts = [collections.Counter() for _ in range(self.CLIENTS)]
         self._clients = [threading.Thread(target=self._ask, args=[count]) for count in self._counts]
@@ -140,7 +143,7 @@ class Load:
             client.join()
 
     def _ask(self, count):
-        raws = [scenario.request(request).SerializeToString() for request, _ in PROBES]
+        raws = [scenario.request(request).SerializeToString() for request, _ in self.probes]
         probes = itertools.cycle(enumerate(raws))
         with self.sidecar.channel() as channel:
             check = channel.unary_unary(CHECK)
@@ -148,6 +151,7 @@ class Load:
                 calls = [(number, check.future(raw, timeout=SECONDS))
                          for number, raw in itertools.islice(probes, self.IN_FLIGHT)]
                 count.update((number, self._outcome(call)) for number, call in calls)
+                time.sleep(self.PAUSE)
 
     @staticmethod
     def _outcome(call):
@@ -161,6 +165,6 @@ class Load:
         return sum(self._counts, collections.Counter())
 
 
-def possible():
+def possible(probes=None):
     """(number of a probe, its answer) for all answers that some whole state gives."""
-    return {(number, answer) for number, (_, answers) in enumerate(PROBES) for answer in answers}
+    return {(number, answer) for number, (_, answers) in enumerate(probes or PROBES) for answer in answers}

@@ -1,8 +1,8 @@
 """A node as a volume driver sees it: a mount namespace of its own, in which a kubelet calls the driver.
 
-    /run/k/kubelet/pods/UID/volumes/nodeagent~uds/sync    DIR of the call
-    /run/k/agent                                          the prefix P of the node agent
-    /run/k/config                                         the driver's configuration
+    /run/k/kubelet/pods/UID/volumes/DRIVER/…    where the pod's volume is to be
+    /run/k/agent                                the prefix P of the node agent
+    /run/k/config                               the driver's configuration
 
 /run, /dev and all below are this namespace's alone.
 """
@@ -84,12 +84,13 @@ class Node:
 
 
 class Pod:
-    """One pod on the node, and what kubelet asks of the driver for it."""
+    """One pod on the node, and what kubelet asks of the FlexVolume driver for it."""
 
     def __init__(self, node, uid="20154c76-bf4e-11e7-8a7e-080027631ab3", root="kubelet",
                  volume="sync", **fields):
         self.node = node
         self.uid = uid
+        self.name = uid  # of the volume
         self.dir = f"{node.home}/{root}/pods/{uid}/volumes/nodeagent~uds/{volume}"
         self.fields = {"uid": uid, "name": "web-0", "namespace": "bank", "account": "web", **fields}
         node.path(self.dir).mkdir(parents=True, exist_ok=True)
@@ -122,11 +123,11 @@ class Pod:
 
     @property
     def folder(self):
-        return self.node.path(f"agent/mount/{self.uid}")
+        return self.node.path(f"agent/mount/{self.name}")
 
     @property
     def credentials(self):
-        return self.node.path(f"agent/creds/{self.uid}.json")
+        return self.node.path(f"agent/creds/{self.name}.json")
 
     def assert_whole(self):
         assert self.node.mounts().count(self.dir) == 1, self.node.mounts()
@@ -153,7 +154,7 @@ class Pod:
         assert not self.folder.exists()
         assert not self.credentials.exists()
         creds = self.node.path("agent/creds")
-        assert not creds.exists() or not [n for n in os.listdir(creds) if self.uid in n]
+        assert not creds.exists() or not [n for n in os.listdir(creds) if self.name in n]
 
 
 def call(node, *words, **options):

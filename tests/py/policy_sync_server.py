@@ -148,12 +148,15 @@ def answer_of(raw):
 class Sidecar(Server):
     """dikastes on a target; its folder has room for the agent's socket too."""
 
-    def __init__(self, target):
+    def __init__(self, target, *arguments, wrapper=()):
+        """`wrapper`: words of a command that runs the one behind it, in another namespace say."""
         # Not the parent's: there are no resources here.
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="dikast-"))
         self.socket = self.folder / "s"
         self.log = self.folder / "log"
         self.target = target
+        self.arguments = arguments
+        self.wrapper = wrapper
         self.process = None
 
     def start(self):
@@ -161,7 +164,8 @@ class Sidecar(Server):
             raise FileNotFoundError(f"{DIKASTES} is not there: build it first")
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
-                [str(DIKASTES), "server", "-l", str(self.socket), "-d", self.target],
+                [*self.wrapper, str(DIKASTES), "server", "-l", str(self.socket), "-d", self.target,
+                 *self.arguments],
                 stdin=subprocess.DEVNULL, stderr=log)
         assert wait_for(lambda: self._is_running() and self.socket.exists(), SECONDS)
         self._channel = self.channel()

@@ -40,10 +40,15 @@ def _lines(place, got, wanted):
     return [f"{place}:", f"    got    {got}", f"    wanted {wanted}"]
 
 
+def differences(got, wanted):
+    """Lines that say where two states differ."""
+    return _lines("state", got, wanted)
+
+
 def compare(client, world, target):
     """The client's state with the model's."""
     made = plan(world, **target)
-    lines = _lines("state", client.state(), state(made))
+    lines = differences(client.state(), state(made))
     if len(client.ip_sets) > len(made.ip_sets):
         lines.append(f"{len(client.ip_sets)} IP sets for {len(made.ip_sets)} selectors, ports and services")
     if lines:

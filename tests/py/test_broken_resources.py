@@ -42,6 +42,12 @@ def bad_pod(**status):
     return pod
 
 
+def labelled_pod(**labels):
+    pod = bad_pod()
+    pod["metadata"]["labels"] = labels
+    return pod
+
+
 ALLOW_ALL = policy("z-allow", "Allow", order=100)
 
 # What stands beside the resource that breaks; it sound, it broken; the verdict while it is broken from the start on.
@@ -65,6 +71,15 @@ STORIES = {
     "the address of a pod": (
         [policy("lockdown", "Deny", order=1, source={"selector": "app == 'bad'"}), ALLOW_ALL],
         bad_pod(), bad_pod(podIP="10.0.0.x", podIPs=[{"ip": "10.0.0.x"}]),
+        (REFUSED, "missing_ip_set")),
+    "a label of a pod": (
+        [policy("lockdown", "Deny", order=1, source={"selector": "grade == '5'"}), ALLOW_ALL],
+        labelled_pod(app="bad", grade="5"), labelled_pod(app="bad", grade=5),
+        (REFUSED, "missing_ip_set")),
+    "a port of a pod": (
+        [policy("lockdown", "Deny", order=1, source={"selector": "app == 'bad'"}), ALLOW_ALL],
+        bad_pod(), {**bad_pod(), "spec": {"nodeName": "node1", "serviceAccountName": "bad", "containers": [
+            {"ports": [{"name": "http", "containerPort": 0}]}]}},
         (REFUSED, "missing_ip_set")),
 }
 

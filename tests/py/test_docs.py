@@ -9,6 +9,7 @@ import subprocess
 
 import pytest
 
+from csi_driver import CSI_DRIVER
 from node import UDS
 from server import DIKASTES, wait_for
 
@@ -56,6 +57,10 @@ def test_manual_has_just_the_options(command):
 
 def test_manual_of_uds_has_just_the_options():
     assert manual_options(MANUALS / "uds.8", "Options") == options_of(UDS)
+
+
+def test_manual_of_csi_driver_has_just_the_options():
+    assert manual_options(MANUALS / "csi-driver.8", "Options") == options_of(CSI_DRIVER)
 
 
 def test_manual_of_felix_has_just_the_options():

@@ -10,8 +10,7 @@ import fold
 import sequences
 import worlds
 from calculation import resources
-from calculation.stream import SET_FIELDS
-from plain.state import plan, state
+from plain.state import plan, state, told_to
 from probe import unb64
 
 SCALE = float(os.environ.get("DIKAST_PROPERTY_SCALE", "1"))
@@ -43,36 +42,12 @@ class Reader(fold.Client):
         return self.last in ("nothing", "ended")
 
 
-def _sets_of(rules):
-    for rule in rules:
-        for field in SET_FIELDS:
-            yield from rule.get(field, [])
-
-
-def wanted(world, workload):
-    """Of the node's state what the sidecar of one workload is told."""
-    whole = state(plan(world, node=NODE))
-    name = f"k8s/{workload}/eth0"
-    endpoints = {each: content for each, content in whole["endpoints"].items() if each == name}
-    policies, profiles = set(), set()
-    for content in endpoints.values():
-        profiles |= set(content["profiles"])
-        for tier in content["tiers"]:
-            policies |= {*tier["ingress"], *tier["egress"]}
-    mine = {"policies": {each: whole["policies"][each] for each in policies},
-            "profiles": {each: whole["profiles"][each] for each in profiles}}
-    sets = {each for content in [*mine["policies"].values(), *mine["profiles"].values()]
-            for each in [*_sets_of(content["inbound"]), *_sets_of(content["outbound"])]}
-    return {**mine, "ip_sets": sets, "endpoints": endpoints,
-            "service_accounts": whole["service_accounts"], "namespaces": whole["namespaces"]}
-
-
 def check(reader, world):
     """A reader that has read all there is."""
     if reader.last == "ended":
         assert not reader.endpoints
         return
-    lines = sequences._lines("state", reader.state(), wanted(world, reader.workload))
+    lines = sequences.differences(reader.state(), told_to(state(plan(world, node=NODE)), reader.workload))
     assert not lines, f"{reader.name} ({reader.workload}):\n" + "\n".join(lines)
     assert reader.in_sync
 

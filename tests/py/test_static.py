@@ -10,10 +10,14 @@ import subprocess
 import tempfile
 import threading
 
+import grpc
 import pytest
 
 import server
+from csi_driver import Driver, Volume
+from node import Node
 from policy_sync_server import IN_SYNC, NodeAgent
+from protos import csi, csi_grpc
 from server import CLUSTER, policy, wait_for
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -35,20 +39,20 @@ class Image:
         (self.path / "run").mkdir()
         self.log = self.path / "log"
 
-    def _root(self):
+    def enter(self):
         os.chroot(self.path)
         os.chdir("/")
 
     def run(self, *args):
         return subprocess.run(args, check=False, capture_output=True, text=True, timeout=30,
-                              env={}, preexec_fn=self._root)
+                              env={}, preexec_fn=self.enter)
 
     @contextlib.contextmanager
     def serve(self, *options):
         with open(self.log, "ab") as log:
             process = subprocess.Popen(["/dikastes", "server", "--debug", "-l", "/run/d", *options],
                                        stdin=subprocess.DEVNULL, stderr=log, env={},
-                                       preexec_fn=self._root)
+                                       preexec_fn=self.enter)
         try:
             assert wait_for(lambda: self.health("liveness") == 0), self.log.read_text()
             yield
@@ -87,6 +91,57 @@ def test_uds(image):
     assert (BIN / "uds").stat().st_size < LIMIT
     assert '"status":"Success"' in image.run("/uds", "init").stdout
     assert '"status":"Failure"' in image.run("/uds", "mount", "/x", "{}").stdout
+
+
+def test_csi_driver(image):
+    shutil.copy(BIN / "csi-driver", image.path / "csi-driver")
+    assert (BIN / "csi-driver").stat().st_size < LIMIT
+    words = ["/csi-driver", "--endpoint", "/run/csi.sock", "--nodeid", "node-1"]
+    process = subprocess.Popen(words, stdin=subprocess.DEVNULL, env={}, preexec_fn=image.enter)
+    try:
+        assert wait_for((image.path / "run/csi.sock").exists)
+        with grpc.insecure_channel(f"unix:{image.path}/run/csi.sock") as channel:
+            answer = csi_grpc.NodeStub(channel).NodeGetInfo(csi.NodeGetInfoRequest(), timeout=10)
+        assert answer.node_id == "node-1"
+    finally:
+        process.terminate()
+        assert process.wait(timeout=10) == 0
+
+
+# Makes what deploy/kubernetes/csi-driver.yaml gives the container; "$0" is the program, "$1" one that is not needed here.
+CONTAINER = """
+root=/run/k/root; mkdir -p $root /run/k/plugin; mount -t tmpfs -o mode=0755 tmpfs $root
+cp "$0" /run/k/config $root; mkdir -p $root/proc; mount -t proc proc $root/proc; mkdir -p $root/run/k
+mv $root/config $root/run/k
+for folder in kubelet/pods agent plugin; do mkdir -p $root/run/k/$folder; done
+mount --rbind /run/k/kubelet/pods $root/run/k/kubelet/pods
+mount --bind --make-private /run/k/agent $root/run/k/agent
+mount --bind --make-private /run/k/plugin $root/run/k/plugin
+mount -o remount,ro $root
+shift; exec chroot $root /csi-driver "$@"
+"""
+
+
+def test_csi_driver_in_its_container():
+    """Nothing is there but the program and the node's three folders, and it cannot write elsewhere."""
+    node = Node()
+    try:
+        node.path("kubelet/pods/own").mkdir()
+        driver = Driver(node, inside=["unshare", "-m", "--propagation", "unchanged", "sh", "-e", "-c", CONTAINER,
+                                      BIN / "csi-driver"])
+        driver.socket = "/run/k/plugin/csi.sock"
+        volume = Volume(driver)
+        for _ in range(2):
+            with driver:
+                volume.published()
+                driver.stop()
+        with driver:
+            volume.unpublished()
+            volume.published()
+            volume.unpublished()
+            driver.stop()
+    finally:
+        node.close()
 
 
 def test_directory(image):

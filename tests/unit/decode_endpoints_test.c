@@ -291,7 +291,8 @@ static void test_services_and_nodes(void **state)
          "Node m.example labels=kubernetes.io/hostname:m\n"},
         {"apiVersion: v1\nkind: NodeList\nitems: [{metadata: {name: a}}, {metadata: {name: b, "
          "labels: {x: 1}}}]\n",
-         "Node a\nNode b BROKEN\n3: Node b: metadata.labels.x: expected a string, found the number "
+         "Node a\nNode b BROKEN labels=x:1\n3: Node b: metadata.labels.x: expected a string, found "
+         "the number "
          "`1` (quote it to make it a string)\n"},
         {"{apiVersion: serving.knative.dev/v1, kind: Service, metadata: {name: web}}",
          "1: apiVersion: \"serving.knative.dev/v1\" is not an apiVersion of the kind Service "

@@ -62,7 +62,7 @@ static void test_metadata(void **state)
         {"apiVersion: v1\nkind: Namespace\nmetadata:\n  name: a\n  labels: {v: 1.10, on1: on, ok: "
          "yes1, "
          "'a b': x, s: '-'}\n",
-         "Namespace a BROKEN labels=a b:x,ok:yes1,s:-\n"
+         "Namespace a BROKEN labels=a b:x,ok:yes1,on1:on,s:-,v:1.10\n"
          "5: Namespace a: metadata.labels.v: expected a string, found the number `1.10` (quote it "
          "to make it "
          "a string)\n"
@@ -119,6 +119,20 @@ static void test_metadata(void **state)
                                       : "Tier a BROKEN deny\n1: Tier a: metadata.annotations: "
                                         "holds 262145 bytes, more than 262144\n");
     }
+}
+
+/* More than an object in a cluster can have, and than fits into a message. */
+static void test_too_many_labels(void **state)
+{
+    (void)state;
+    enum { ONE = 64, MOST = 2 * 1024 * 1024 / ONE };
+    CLEANUP_BUF struct buf text = {0};
+    buf_printf(&text, "apiVersion: v1\nkind: Namespace\nmetadata:\n  name: a\n  labels:\n");
+    for (int i = 0; i <= MOST; i++)
+        buf_printf(&text, "    k%09d: v%053d\n", i, i);
+    buf_append_byte(&text, '\0');
+    assert_decoded(text.data, "Namespace a BROKEN\n5: Namespace a: metadata.labels: holds 2097216 "
+                              "bytes, more than 2097152\n");
 }
 
 static void test_policy_names(void **state)
@@ -401,8 +415,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_types_and_lists), cmocka_unit_test(test_metadata),
-        cmocka_unit_test(test_policy_names),    cmocka_unit_test(test_policies),
-        cmocka_unit_test(test_good_rules),      cmocka_unit_test(test_bad_rules),
+        cmocka_unit_test(test_too_many_labels), cmocka_unit_test(test_policy_names),
+        cmocka_unit_test(test_policies),        cmocka_unit_test(test_good_rules),
+        cmocka_unit_test(test_bad_rules),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

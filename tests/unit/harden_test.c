@@ -373,7 +373,7 @@ static int try_it(int (*attempt)(void), const char *dial, void (*meanwhile)(void
     child = fork();
     if (child == 0) {
         setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
-        if (dial != NULL && !harden_process(&(struct harden_paths){"run/s", dial}, &err))
+        if (dial != NULL && !harden_process(&(struct harden_paths){"run/s", dial, NULL}, &err))
             _exit(NOT_HARDENED);
         bool told = write(ready[1], &byte, 1) == 1 && read(ready[1], &byte, 1) == 1;
         _exit(told ? attempt() : NOT_HARDENED);

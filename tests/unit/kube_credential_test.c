@@ -141,11 +141,11 @@ static void test_wrong_file(void **state)
     world.config.token_file = "token";
     start(&world);
     folder_write("token", STR(" \n"), 0600);
-    check_get("blank", &world, "! token file \"token\" cannot be read, or holds no token");
+    check_get("blank", &world, "! token file \"token\" cannot be read, is empty, ");
     folder_write("token", STR("a\r\nHeader: b"), 0600);
-    check_get("a header", &world, "! token file \"token\" cannot be read, or holds no token");
+    check_get("a header", &world, "! token file \"token\" cannot be read, is empty, ");
     folder_write("token", STR("a\0"), 0600);
-    check_get("a NUL", &world, "! token file \"token\" cannot be read, or holds no token");
+    check_get("a NUL", &world, "! token file \"token\" cannot be read, is empty, ");
     while (text.len < MOST - 1)
         buf_append_byte(&text, 'x');
     folder_write("token", buf_str(&text), 0600);
@@ -155,7 +155,7 @@ static void test_wrong_file(void **state)
     kube_credential_refused(world.credential);
     buf_append_byte(&text, 'x');
     folder_write("token", buf_str(&text), 0600);
-    check_get("too long", &world, "! token file \"token\" cannot be read, or holds no token");
+    check_get("too long", &world, "! token file \"token\" cannot be read, is empty, ");
     end(&world);
 }
 
@@ -245,8 +245,8 @@ static void test_what_goes_before_a_program(void **state)
         {.config = {.token_file = "token"}},
         {.config = {.username = "name"}},
     };
-    const char *expected[] = {"given||", "of a file||", "||"};
-    folder_write("token", STR("of a file"), 0600);
+    const char *expected[] = {"given||", "of-a-file||", "||"};
+    folder_write("token", STR("of-a-file"), 0600);
     for (size_t i = 0; i < COUNT(worlds); i++) {
         start_program(&worlds[i], "{\"token\":\"t\"}");
         check_get("given", &worlds[i], expected[i]);

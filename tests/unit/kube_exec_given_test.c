@@ -5,14 +5,15 @@
 
 #include "exec_run.h"
 
-/* Runs a script that prints `value`, a shell expression without quotes and backslashes in its value, as its token. */
+/* Runs a script that prints `value`, a shell expression without quotes and backslashes in its value, as its token: with _ for blanks,
+ * which no token has. */
 static struct str printed(struct kube_config *config, const char *value,
                           struct exec_outcome *outcome)
 {
     CLEANUP_BUF struct buf script = {0};
     buf_printf(&script,
                "printf '{\"apiVersion\":\"" V1 "\",\"kind\":\"ExecCredential\",\"status\":{"
-               "\"token\":\"%%s\"}}' \"%s\"",
+               "\"token\":\"%%s\"}}' \"%s\" | tr ' ' _",
                value);
     buf_append_byte(&script, '\0');
     exec_run_write_script("program", script.data);
@@ -31,7 +32,7 @@ static void test_arguments(void **state)
     struct kube_config config = exec_run_config(NULL);
     config.exec.args = args;
     check_text("arguments", printed(&config, "$0|$#|$1|$2|$3|$4|$5", &outcome),
-               STR("./program|5|one|two  words||$HOME|*"));
+               STR("./program|5|one|two__words||$HOME|*"));
     exec_run_free(&outcome);
 }
 
@@ -50,7 +51,7 @@ static void test_environment(void **state)
                printed(&config,
                        "$GIVEN|$OURS|$OURS_TOO|${EMPTY-unset}|${KUBERNETES_EXEC_INFO%%\\\"*}",
                        &outcome),
-               STR("a=b c|theirs|kept||{"));
+               STR("a=b_c|theirs|kept||{"));
     exec_run_free(&outcome);
 }
 
@@ -65,7 +66,7 @@ static int say_what_is_given(void)
         infos += strncmp(environ[i], "KUBERNETES_EXEC_INFO=", 21) == 0;
     }
     printf("{\"apiVersion\":\"" V1
-           "\",\"kind\":\"ExecCredential\",\"status\":{\"token\":\"%u %u %d\"}}",
+           "\",\"kind\":\"ExecCredential\",\"status\":{\"token\":\"%u.%u.%d\"}}",
            ours, infos, sigismember(&blocked, SIGTERM));
     return 0;
 }
@@ -89,7 +90,7 @@ static void test_not_by_a_shell(void **state)
     sigprocmask(SIG_BLOCK, &blocked, &before);
     assert_true(exec_run(&config, &outcome) && outcome.ok);
     sigprocmask(SIG_SETMASK, &before, NULL);
-    check_text("given", buf_str(&outcome.token), STR("1 1 0"));
+    check_text("given", buf_str(&outcome.token), STR("1.1.0"));
     exec_run_free(&outcome);
 }
 
@@ -148,12 +149,12 @@ static void test_descriptors(void **state)
         file = open("stderr", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
     dup2(file, STDERR_FILENO);
     struct str token =
-        printed(&config, "$(echo complaint >&2; ls /proc/self/fd | tr '\\n' ' ')", &outcome);
+        printed(&config, "$(echo complaint >&2; ls /proc/self/fd | tr '\\n' .)", &outcome);
     dup2(saved, STDERR_FILENO);
     close(saved);
     close(file);
     /* The last is that by which ls reads the folder. */
-    check_text("descriptors", token, STR("0 1 2 3 "));
+    check_text("descriptors", token, STR("0.1.2.3."));
     exec_run_free(&outcome);
     char text[32] = "";
     FILE *stream = fopen("stderr", "r");

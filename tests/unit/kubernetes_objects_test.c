@@ -131,12 +131,12 @@ static const struct sequence {
       "]"},
      "+Pod n/a\n",
      false},
-    {"an element that is a list is one resource",
+    {"an element that is a list is none",
      PODS,
      {"{\"kind\":\"PodList\",\"metadata\":{\"name\":\"l\"},\"items\":[" POD("a", "1") "," POD(
           "b", "1") "]}",
       "[", "]"},
-     "+Pod n/a\n-Pod n/a\n",
+     "",
      false},
 
 #define POLICY(name, version, spec, more)                                                          \

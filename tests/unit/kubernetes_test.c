@@ -11,13 +11,14 @@
 
 /* What the server answers where it does not answer that a kind is empty. */
 struct route {
-    const char *path; /* without the query */
+    const char *path; /* without the query, or a whole target */
     struct api_reply reply;
 };
 
 struct world {
     struct loop *loop;
     struct api_server server;
+    struct kube_config config;
     const struct route *routes; /* the last has no path */
     struct kubernetes *kubernetes;
     struct buf asked; /* each target, a line each */
@@ -33,10 +34,10 @@ struct world {
 #define END                                                                                        \
     EVENT("BOOKMARK", "{\"metadata\":{\"resourceVersion\":\"7\",\"annotations\":{"                 \
                       "\"k8s.io/initial-events-end\":\"true\"}}}")
-#define GROUPS(names) "{\"kind\":\"APIGroupList\",\"groups\":[{\"name\":\"apps\"}" names "]}"
-#define GROUP(name)   ",{\"name\":\"" name "\"}"
-#define CRD           GROUP("crd.projectcalico.org")
-#define V3            GROUP("projectcalico.org")
+/* How it is asked whether a group is there, and what says so. */
+#define ASK_CRD  "/apis/crd.projectcalico.org/v1/globalnetworkpolicies?limit=1"
+#define ASK_V3   "/apis/projectcalico.org/v3/globalnetworkpolicies?limit=1"
+#define IS_THERE .body = STR_INIT("{\"metadata\":{\"resourceVersion\":\"7\"},\"items\":[]}")
 
 static struct api_reply answer(void *ctx, const struct api_request *request)
 {
@@ -46,9 +47,12 @@ static struct api_reply answer(void *ctx, const struct api_request *request)
     buf_append_str(&world->asked, request->target);
     buf_append_byte(&world->asked, '\n');
     for (size_t i = 0; world->routes[i].path != NULL; i++) {
-        if (str_eq(path, str_from_c(world->routes[i].path)))
+        struct str own = str_from_c(world->routes[i].path);
+        if (str_eq(path, own) || str_eq(request->target, own))
             return world->routes[i].reply;
     }
+    if (str_eq(query, STR("limit=1")))
+        return (struct api_reply){.status = 404};
     return (struct api_reply){.ending = API_OPEN, .body = STR(END)};
 }
 
@@ -88,7 +92,7 @@ static void start(struct world *world, const char *node)
                                         .batch_end = on_batch_end,
                                         .in_sync = on_in_sync,
                                         .ctx = world};
-    const struct kubernetes_options options = {.kubeconfig = "config", .node = node};
+    const struct kubernetes_options options = {.config = &world->config, .node = node};
     struct error err;
     CLEANUP_BUF struct buf config = {0};
     world->loop = loop_new(&err);
@@ -98,7 +102,8 @@ static void start(struct world *world, const char *node)
                "[{name: k, cluster: {server: 'http://127.0.0.1:%u'}}]}",
                world->server.port);
     folder_write("config", buf_str(&config), 0600);
-    world->kubernetes = kubernetes_open(world->loop, &options, &sink, &err);
+    if (kubernetes_find(&world->config, "config", &err))
+        world->kubernetes = kubernetes_open(world->loop, &options, &sink, &err);
     if (world->kubernetes == NULL)
         fail_msg("%s", err.text);
     check_text("trace", buf_str(&world->trace), STR(""));
@@ -107,6 +112,7 @@ static void start(struct world *world, const char *node)
 static void end(struct world *world)
 {
     kubernetes_close(world->kubernetes);
+    kube_config_free(&world->config);
     api_server_stop(&world->server);
     loop_free(world->loop);
     buf_free(&world->asked);
@@ -123,11 +129,12 @@ static bool has_asked(const struct world *world, const char *part)
     return str_contains(buf_str(&world->asked), str_from_c(part));
 }
 
-static size_t count_asked(const struct world *world)
+static size_t count_asked(const struct world *world, const char *part)
 {
     size_t count = 0;
-    for (size_t i = 0; i < world->asked.len; i++)
-        count += world->asked.data[i] == '\n';
+    struct str rest = buf_str(&world->asked), target;
+    while (str_cut(rest, '\n', &target, &rest))
+        count += str_contains(target, str_from_c(part));
     return count;
 }
 
@@ -183,17 +190,18 @@ static void test_groups(void **state)
     (void)state;
     static const struct {
         const char *given;
-        struct route routes[2];
+        struct route routes[3];
         const char *group;
+        size_t questions; /* until it was found */
     } cases[] = {
-        {NULL, {{"/apis", {.body = STR_INIT(GROUPS(CRD))}}}, "crd.projectcalico.org/v1"},
-        {NULL, {{"/apis", {.body = STR_INIT(GROUPS(V3))}}}, "projectcalico.org/v3"},
-        {NULL, {{"/apis", {.body = STR_INIT(GROUPS(V3 CRD))}}}, "crd.projectcalico.org/v1"},
-        {"", {{"/apis", {.body = STR_INIT(GROUPS(V3))}}}, "projectcalico.org/v3"},
-        {"projectcalico.org/v3", {{"/apis", {.status = 500}}}, "projectcalico.org/v3"},
-        {"ProjectCalico.org/V3", {{"/apis", {.status = 500}}}, "projectcalico.org/v3"},
-        {"crd.projectcalico.org/v1", {{"/apis", {.status = 500}}}, "crd.projectcalico.org/v1"},
-        {"nonsense", {{"/apis", {.status = 500}}}, "crd.projectcalico.org/v1"},
+        {NULL, {{ASK_CRD, {IS_THERE}}}, "crd.projectcalico.org/v1", 1},
+        {NULL, {{ASK_V3, {IS_THERE}}}, "projectcalico.org/v3", 2},
+        {NULL, {{ASK_CRD, {IS_THERE}}, {ASK_V3, {IS_THERE}}}, "crd.projectcalico.org/v1", 1},
+        {NULL, {{ASK_CRD, {.status = 403}}, {ASK_V3, {IS_THERE}}}, "projectcalico.org/v3", 2},
+        {"", {{ASK_V3, {IS_THERE}}}, "projectcalico.org/v3", 2},
+        {"projectcalico.org/v3", {{ASK_CRD, {IS_THERE}}}, "projectcalico.org/v3", 0},
+        {"ProjectCalico.org/V3", {{ASK_CRD, {IS_THERE}}}, "projectcalico.org/v3", 0},
+        {"crd.projectcalico.org/v1", {{ASK_V3, {IS_THERE}}}, "crd.projectcalico.org/v1", 0},
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
         for (unsigned for_agent = 0; for_agent < 2; for_agent++) {
@@ -206,12 +214,14 @@ static void test_groups(void **state)
             check_asked(&world, cases[i].group, for_agent == 1);
             check_trace(cases[i].group, &world, "= . ");
             struct kubernetes_stats stats = kubernetes_stats(world.kubernetes);
-            check_number("requests", (long long)count_asked(&world), (long long)stats.requests);
+            size_t questions = count_asked(&world, "?limit=1");
+            check_number("questions", (long long)questions, (long long)cases[i].questions);
+            check_number("requests", (long long)count_asked(&world, ""), (long long)stats.requests);
             check_number("requests", (long long)stats.requests,
-                         (long long)stats.kinds + has_asked(&world, "/apis\n"));
+                         (long long)(stats.kinds + questions));
             check_number("kinds", (long long)stats.kinds, SIDECAR_KINDS + 3 * (int)for_agent);
             check_number("live", (long long)stats.live, SIDECAR_KINDS + 3 * (int)for_agent);
-            assert_true(stats.bytes >= stats.kinds * STR(END).len);
+            assert_true(stats.bytes > 0 || questions == 0);
             end(&world);
         }
     }
@@ -221,9 +231,9 @@ static void test_groups(void **state)
 
 #define WITH_CRDS                                                                                  \
     {                                                                                              \
-        "/apis",                                                                                   \
+        ASK_CRD,                                                                                   \
         {                                                                                          \
-            .body = STR_INIT(GROUPS(CRD))                                                          \
+            IS_THERE                                                                               \
         }                                                                                          \
     }
 #define POLICIES "/apis/crd.projectcalico.org/v1/networkpolicies"
@@ -241,7 +251,7 @@ static void test_in_sync(void **state)
           {POLICIES, {.ending = API_OPEN, .body = STR_INIT(EVENT("ADDED", POLICY("a", "1")) END)}}},
          "+NetworkPolicy n/a "},
         {"a kind that is not there is empty", {WITH_CRDS, {POLICIES, {.status = 404}}}, ""},
-        {"no group of Calico", {{"/apis", {.body = STR_INIT(GROUPS(""))}}}, ""},
+        {"no group of Calico", {{0}}, ""},
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
         struct world world = {.routes = cases[i].routes};
@@ -268,14 +278,22 @@ static void test_not_in_sync(void **state)
         {"a list has no end", {WITH_CRDS, {POLICIES, {.ending = API_OPEN, .body = STR_INIT("")}}}},
         {"a list is none", {WITH_CRDS, {POLICIES, {.body = STR_INIT("{}")}}}},
         {"no answer", {WITH_CRDS, {POLICIES, {.ending = API_NOTHING}}}},
-        {"no groups: 500", {{"/apis", {.status = 500}}}},
-        {"no groups: 404", {{"/apis", {.status = 404}}}},
-        {"no groups: nothing", {{"/apis", {.body = STR_INIT("")}}}},
-        {"no groups: no JSON", {{"/apis", {.body = STR_INIT("<html>")}}}},
-        {"no groups: an object", {{"/apis", {.body = STR_INIT("{}")}}}},
-        {"no groups: a list", {{"/apis", {.body = STR_INIT("[]")}}}},
-        {"no groups: a text", {{"/apis", {.body = STR_INIT("{\"groups\":\"\"}")}}}},
-        {"no groups: silence", {{"/apis", {.ending = API_NOTHING}}}},
+        {"no right to one group, and no other", {{ASK_CRD, {.status = 403}}}},
+        {"no right to the other group", {{ASK_V3, {.status = 403}}}},
+        {"no right to either", {{ASK_CRD, {.status = 403}}, {ASK_V3, {.status = 403}}}},
+        {"who one is is not known", {{ASK_CRD, {.status = 401}}}},
+        {"the question fails", {{ASK_CRD, {.status = 500}}}},
+        {"the other question fails", {{ASK_V3, {.status = 500}}}},
+        {"the question is not understood", {{ASK_CRD, {.status = 400}}}},
+        {"the answer is empty", {{ASK_CRD, {.body = STR_INIT("")}}}},
+        {"the answer is no JSON", {{ASK_CRD, {.body = STR_INIT("<html>")}}}},
+        {"the answer is no list", {{ASK_CRD, {.body = STR_INIT("{}")}}}},
+        {"the answer is a status", {{ASK_CRD, {.body = STR_INIT("{\"kind\":\"Status\"}")}}}},
+        {"the answer breaks off",
+         {{ASK_CRD, {.body = STR_INIT("{\"items\":["), .ending = API_UNTIL_CLOSE}}}},
+        {"the answer has no end",
+         {{ASK_CRD, {.ending = API_OPEN, .body = STR_INIT("{\"items\":[")}}}},
+        {"silence", {{ASK_CRD, {.ending = API_NOTHING}}}},
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
         struct world world = {.routes = cases[i].routes};
@@ -292,9 +310,10 @@ static void test_in_sync_later(void **state)
     (void)state;
     static const struct route with_crds[] = {WITH_CRDS, {0}};
     static const struct route before[][2] = {
-        {{"/apis", {.status = 500}}},
-        {{"/apis", {.body = STR_INIT("{}")}}},
-        {{"/apis", {.ending = API_HANG_UP}}},
+        {{ASK_CRD, {.status = 500}}},
+        {{ASK_CRD, {.status = 403}}},
+        {{ASK_CRD, {.body = STR_INIT("{}")}}},
+        {{ASK_CRD, {.ending = API_HANG_UP}}},
     };
     for (size_t i = 0; i < COUNT(before); i++) {
         struct world world = {.routes = before[i]};
@@ -312,7 +331,7 @@ static void test_in_sync_later(void **state)
 static void test_group_comes_later(void **state)
 {
     (void)state;
-    static const struct route before[] = {{"/apis", {.body = STR_INIT(GROUPS(""))}}, {0}};
+    static const struct route before[] = {{0}};
     static const struct route later[] = {
         WITH_CRDS,
         {POLICIES, {.ending = API_OPEN, .body = STR_INIT(EVENT("ADDED", POLICY("a", "1")) END)}},
@@ -399,11 +418,17 @@ static void test_cannot_be_opened(void **state)
 {
     (void)state;
     const struct datastore_sink sink = {0};
-    const struct kubernetes_options options = {.kubeconfig = "none"};
-    struct error err, loop_err;
-    struct loop *loop = loop_new(&loop_err);
-    assert_null(kubernetes_open(loop, &options, &sink, &err));
+    struct kube_config config = {0}, given = {.server = "http://127.0.0.1:1"};
+    const struct kubernetes_options options = {.config = &given};
+    struct error err;
+    struct loop *loop = loop_new(&err);
+    assert_false(kubernetes_find(&config, "none", &err));
     assert_non_null(strstr(err.text, "cannot open kubeconfig \"none\""));
+    kube_config_free(&config);
+    setenv("CALICO_API_GROUP", "nonsense\n", 1);
+    assert_null(kubernetes_open(loop, &options, &sink, &err));
+    unsetenv("CALICO_API_GROUP");
+    assert_non_null(strstr(err.text, "CALICO_API_GROUP: \"nonsense\\x0a\" is neither "));
     loop_free(loop);
     kubernetes_close(NULL);
 }

@@ -85,6 +85,27 @@ static void test_long_path(void **state)
     assert_non_null(strstr(err.text, "is longer than 4095 bytes"));
 }
 
+static void test_same(void **state)
+{
+    (void)state;
+    static const struct {
+        struct str a, b;
+        bool same;
+    } cases[] = {
+        {STR_INIT("/k/pods/u/volumes/d/n"), STR_INIT("/k/pods/u/volumes/d/n"), true},
+        {STR_INIT("/k/pods/u/volumes/d/n"), STR_INIT("/host/k//pods/u/volumes//d/n/"), true},
+        {STR_INIT("/k/pods/u/volumes/d/n/mount"), STR_INIT("/k/pods/u/volumes/d/n"), false},
+        {STR_INIT("/k/pods/u/volumes/d/n"), STR_INIT("/k/pods/u/volumes/d/n/mount"), false},
+        {STR_INIT("/k/pods/u/volumes/d/n"), STR_INIT("/k/pods/v/volumes/d/n"), false},
+        {STR_INIT("/k/pods/u/volumes/d/n"), STR_INIT("/k/pods/u/volumes/e/n"), false},
+        {STR_INIT("/k/pods/u/volumes/d/n"), STR_INIT("/k/pods/u/volumes/d/nn"), false},
+        {STR_INIT("/run/felix"), STR_INIT("/run/felix"), false},
+        {STR_INIT("/k/pods/u/volumes/d/n"), STR_INIT("/run/felix"), false},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++)
+        CHECK(quote(cases[i].b).text, mounts_is_same(cases[i].a, cases[i].b) == cases[i].same);
+}
+
 /* ---- with mounts. The working directory is a tmpfs, made anew for each test:
  *
  *     pods/u/volumes/d/   the parent of the target
@@ -380,6 +401,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_uids),
         cmocka_unit_test(test_long_path),
+        cmocka_unit_test(test_same),
         cmocka_unit_test_setup_teardown(test_cycle, make_world, remove_world),
         cmocka_unit_test_setup_teardown(test_made_right, make_world, remove_world),
         cmocka_unit_test_setup_teardown(test_something_else, make_world, remove_world),

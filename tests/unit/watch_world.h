@@ -212,8 +212,8 @@ static inline void check_steps(struct world *world)
 #define FIRST_PAUSE  250, 760
 #define SECOND_PAUSE 500, 1510
 
-/* Longer than what counts as at once. */
-#define LONG 2000
+/* Longer than it takes a watch to count as one that works. */
+#define LONG 3000
 
 /* A list, and then a watch from version 7. */
 #define LISTED                                                                                     \

@@ -113,3 +113,26 @@ def state(made):
         "service_accounts": made.service_accounts,
         "namespaces": made.namespaces,
     }
+
+
+def _sets_of(rules_of_a_side):
+    for rule in rules_of_a_side:
+        for field in SET_FIELDS:
+            yield from rule.get(field, [])
+
+
+def told_to(whole, workload):
+    """Of a node's state what the sidecar of one workload is told."""
+    name = f"k8s/{workload}/eth0"
+    mine = {each: content for each, content in whole["endpoints"].items() if each == name}
+    needed_policies, needed_profiles = set(), set()
+    for content in mine.values():
+        needed_profiles |= set(content["profiles"])
+        for tier in content["tiers"]:
+            needed_policies |= {*tier["ingress"], *tier["egress"]}
+    contents = {"policies": {each: whole["policies"][each] for each in needed_policies},
+                "profiles": {each: whole["profiles"][each] for each in needed_profiles}}
+    sets = {each for part in contents.values() for content in part.values()
+            for each in [*_sets_of(content["inbound"]), *_sets_of(content["outbound"])]}
+    return {**contents, "ip_sets": sets, "endpoints": mine,
+            "service_accounts": whole["service_accounts"], "namespaces": whole["namespaces"]}

@@ -1,4 +1,4 @@
-"""A cluster as files, one a resource, as bench/calc.c has it in memory: 100 pods a namespace, 20 replicas an application."""
+"""The shape of a cluster, as bench/calc.c has it in memory: 100 pods a namespace, 20 replicas an application; and it as files."""
 
 import yaml
 
@@ -6,9 +6,11 @@ PODS_A_NAMESPACE, REPLICAS, TEAMS = 100, 20, 20
 NODE = "node-here"
 
 
-class Cluster:
-    def __init__(self, folder, policies, pods, local):
-        self.folder, self.policies, self.pods, self.local = folder, policies, pods, local
+class Shape:
+    """Which resources there are; whoever derives from it says what becomes of each."""
+
+    def __init__(self, policies, pods, local):
+        self.policies, self.pods, self.local = policies, pods, local
         self.stride = pods // local
 
     def local_pods(self):
@@ -19,22 +21,18 @@ class Cluster:
         for index in range((self.pods - 1) // PODS_A_NAMESPACE + 1):
             self.write_namespace(index, index % TEAMS)
             for account in ("web", "worker"):
-                self._write(f"sa-{index}-{account}", "v1", "ServiceAccount",
-                            {"name": account, "namespace": f"namespace-{index}"})
+                self.put(f"sa-{index}-{account}", "v1", "ServiceAccount",
+                         {"name": account, "namespace": f"namespace-{index}"})
         for index in range(self.pods):
             self.write_pod(index)
         for index in range(self.policies):
             self.write_policy(index)
 
-    def _write(self, name, api, kind, metadata, **rest):
-        text = yaml.dump({"apiVersion": api, "kind": kind, "metadata": metadata, **rest}, sort_keys=False,
-                         Dumper=yaml.CSafeDumper)
-        temporary = self.folder / f".{name}.tmp"
-        temporary.write_text(text)
-        temporary.rename(self.folder / f"{name}.yaml")
+    def put(self, name, api, kind, metadata, **rest):
+        raise NotImplementedError
 
     def write_namespace(self, index, team):
-        self._write(f"namespace-{index}", "v1", "Namespace", {
+        self.put(f"namespace-{index}", "v1", "Namespace", {
             "name": f"namespace-{index}",
             "labels": {"env": "prod" if index % 4 == 0 else "test", "team": f"team-{team}"}})
 
@@ -42,7 +40,7 @@ class Cluster:
         app = index // REPLICAS
         is_local = index % self.stride == 0 and index // self.stride < self.local
         address = address or f"10.{index >> 16 & 255}.{index >> 8 & 255}.{index & 255}"
-        self._write(f"pod-{name or index}", "v1", "Pod", {
+        self.put(f"pod-{name or index}", "v1", "Pod", {
             "name": f"pod-{name or index}", "namespace": f"namespace-{index // PODS_A_NAMESPACE}",
             "labels": {"app": f"app-{app}", "pod-template-hash": f"h{app * 7919}",
                        "tier": "front" if index % 3 == 0 else "back", "version": f"v{version}"}},
@@ -71,8 +69,23 @@ class Cluster:
         pod = self.pod_of_policy(index)
         spec = {"selector": f"app == 'app-{pod // REPLICAS}'", "ingress": self._rules(index, version)}
         if index % 10 == 9:
-            self._write(f"policy-{index}", "projectcalico.org/v3", "GlobalNetworkPolicy", {"name": f"policy-{index}"},
-                        spec={**spec, "namespaceSelector": "env == 'prod'"})
+            self.put(f"policy-{index}", "projectcalico.org/v3", "GlobalNetworkPolicy", {"name": f"policy-{index}"},
+                     spec={**spec, "namespaceSelector": "env == 'prod'"})
         else:
-            self._write(f"policy-{index}", "projectcalico.org/v3", "NetworkPolicy",
-                        {"name": f"policy-{index}", "namespace": f"namespace-{pod // PODS_A_NAMESPACE}"}, spec=spec)
+            self.put(f"policy-{index}", "projectcalico.org/v3", "NetworkPolicy",
+                     {"name": f"policy-{index}", "namespace": f"namespace-{pod // PODS_A_NAMESPACE}"}, spec=spec)
+
+
+class Directory(Shape):
+    """Each resource a file."""
+
+    def __init__(self, folder, *numbers):
+        super().__init__(*numbers)
+        self.folder = folder
+
+    def put(self, name, api, kind, metadata, **rest):
+        text = yaml.dump({"apiVersion": api, "kind": kind, "metadata": metadata, **rest}, sort_keys=False,
+                         Dumper=yaml.CSafeDumper)
+        temporary = self.folder / f".{name}.tmp"
+        temporary.write_text(text)
+        temporary.rename(self.folder / f"{name}.yaml")

@@ -1,0 +1,77 @@
+"""The manifests: the API server takes them, and felix needs every right that they give it and no other."""
+
+from pathlib import Path
+from typing import Iterator
+
+import pytest
+import yaml
+from agents import agent_of
+from client import Object
+from cluster import Cluster
+from objects import new_object
+
+DEPLOY = Path(__file__).resolve().parents[2] / "deploy" / "kubernetes"
+NAMESPACE, ACCOUNT = "dikast-system", "felix"
+
+
+@pytest.fixture(scope="module")
+def deployed(cluster: Cluster) -> Iterator[Cluster]:
+    """As docs/kubernetes.md says."""
+    cluster.kubectl("apply", "-k", str(DEPLOY / "felix"))
+    yield cluster
+    cluster.delete_namespace(NAMESPACE)
+    for kind in ("ClusterRoleBinding", "ClusterRole"):
+        cluster.admin.delete(new_object("rbac.authorization.k8s.io/v1", kind, "dikast-felix"))
+
+
+def role() -> Object:
+    for document in yaml.safe_load_all((DEPLOY / "felix" / "rbac.yaml").read_text()):
+        if document["kind"] == "ClusterRole":
+            return document
+    raise KeyError("ClusterRole")
+
+
+def test_rights_are_those_that_are_used(deployed: Cluster, tmp_path: Path) -> None:
+    config = deployed.kubeconfig(tmp_path / "config", {"token": deployed.account_token(NAMESPACE, ACCOUNT)})
+    with agent_of(config) as felix:
+        felix.expect_ready()
+        felix.expect_watching()
+    asked = deployed.requests(f"system:serviceaccount:{NAMESPACE}:{ACCOUNT}")
+    assert {each.status for each in asked} <= {200, 429}  # the last while definitions are new
+    assert {each.verb for each in asked if each.path != "/apis"} <= {"list", "watch"}
+    used = set()
+    for each in asked:
+        parts = each.path.split("?")[0].strip("/").split("/")
+        if each.path != "/apis":
+            used.add(("" if parts[0] == "api" else parts[1], parts[-1]))
+    given = {(group, resource) for rule in role()["rules"] for group in rule["apiGroups"]
+             for resource in rule["resources"] if group != "projectcalico.org"}
+    assert used == given
+
+
+def test_felix_runs_as_the_manifest_says(deployed: Cluster) -> None:
+    """The arguments and the environment of the container are ones that the program knows."""
+    daemon_set = deployed.admin.get("apps/v1", "DaemonSet", "felix", NAMESPACE)
+    container = daemon_set["spec"]["template"]["spec"]["containers"][0]
+    assert container["image"].startswith("dikast/felix:")
+    assert container["args"] == ["--datastore", "kubernetes", "--policy-sync-prefix", "/var/run/nodeagent"]
+    named = [each["name"] for each in container["env"]]
+    assert named == ["FELIX_FELIXHOSTNAME", "FELIX_HEALTHENABLED"]
+
+
+def test_flexvolume_driver_beside_it(deployed: Cluster) -> None:
+    """The installer is one more container of the same pod; kubelet finds the file under the name it looks for."""
+    whole = list(yaml.safe_load_all(deployed.kubectl("kustomize", str(DEPLOY / "flexvolume"))))
+    pod = next(each for each in whole if each["kind"] == "DaemonSet")["spec"]["template"]["spec"]
+    assert [each["name"] for each in pod["containers"]] == ["felix"]
+    (driver,) = pod["initContainers"]
+    assert driver["image"] == pod["containers"][0]["image"]
+    assert [*driver["command"], *driver["args"]] == ["/usr/libexec/dikast/uds", "install", "--target", "/driver/uds"]
+    host = next(each for each in pod["volumes"] if each["name"] == "driver")["hostPath"]["path"]
+    assert host.endswith("/exec/nodeagent~uds")
+    deployed.kubectl("apply", "--dry-run=server", "-k", str(DEPLOY / "flexvolume"))
+
+
+def test_sample_pod_of_a_sidecar(deployed: Cluster) -> None:
+    deployed.kubectl("apply", "--dry-run=server", "-f", str(DEPLOY / "sidecar" / "pod.yaml"))
+    deployed.kubectl("apply", "--dry-run=server", "-f", str(DEPLOY / "sidecar" / "binding.yaml"))
