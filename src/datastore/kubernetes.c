@@ -9,6 +9,7 @@
 #include "kube/client.h"
 #include "kube/curl.h"
 #include "kube/problem.h"
+#include "kube/split.h"
 #include "kube/watch.h"
 
 enum {
@@ -45,6 +46,7 @@ struct kubernetes {
     bool has_news; /* since the last batch_end */
     struct loop_timer discovery;
     struct kube_request *request; /* of the discovery */
+    struct kube_split *answer;    /* to it */
     size_t asked;                 /* for which of the groups */
     bool is_forbidden;            /* to see one of them */
     size_t discovered;            /* bytes of its answer so far */
@@ -252,8 +254,22 @@ static void tell_discovery_problem(struct kubernetes *k, struct str message)
 static bool on_discovery_data(void *ctx, struct str bytes)
 {
     struct kubernetes *k = ctx;
+    struct error unused;
     k->discovered += bytes.len;
-    return k->discovered <= DISCOVERY_LIMIT;
+    return k->discovered <= DISCOVERY_LIMIT && kube_split_feed(k->answer, bytes, &unused);
+}
+
+static bool pass_item(void *ctx, struct str json)
+{
+    (void)ctx;
+    (void)json;
+    return true;
+}
+
+static bool pass_field(void *ctx, struct str name, struct str json)
+{
+    (void)name;
+    return pass_item(ctx, json);
 }
 
 /* It may be that the first is not there, and that we may not see the second: then nobody knows. */
@@ -262,10 +278,12 @@ static void on_discovery_end(void *ctx, enum kube_outcome outcome, struct str me
 {
     struct kubernetes *k = ctx;
     k->request = NULL;
-    if (outcome == KUBE_OK) {
+    if (outcome == KUBE_OK && kube_split_is_complete(k->answer)) {
         use_group(k, calico_apis[k->asked]);
         return;
     }
+    if (outcome == KUBE_OK)
+        message = STR("the answer broke off, or is no list");
     bool goes_on = outcome == KUBE_NOT_FOUND || outcome == KUBE_FORBIDDEN;
     k->is_forbidden |= outcome == KUBE_FORBIDDEN;
     if (outcome != KUBE_NOT_FOUND)
@@ -284,10 +302,13 @@ static void discover(void *ctx)
 {
     struct kubernetes *k = ctx;
     const struct kube_callbacks callbacks = {on_discovery_data, NULL, on_discovery_end, k};
+    const struct kube_split_events pieces = {pass_item, pass_field, NULL};
     CLEANUP_BUF struct buf path = {0};
     buf_printf(&path, "/apis/%.*s/globalnetworkpolicies?limit=1", STR_ARG(calico_apis[k->asked]));
     buf_append_byte(&path, '\0');
     k->discovered = 0;
+    kube_split_free(k->answer);
+    k->answer = kube_split_new(SPLIT_LIST, NULL, NULL, &pieces);
     k->request = kube_request_start(k->client, path.data, DISCOVERY_SILENCE, &callbacks);
 }
 
@@ -357,6 +378,7 @@ void kubernetes_close(struct kubernetes *k)
     }
     free(k->readers);
     kube_client_free(k->client);
+    kube_split_free(k->answer);
     free(k->namespace);
     free(k);
 }

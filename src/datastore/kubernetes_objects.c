@@ -6,23 +6,35 @@
 #include "model/decode.h"
 
 struct known_object {
-    uint64_t version; /* a hash of its resourceVersion */
-    bool is_seen;     /* in the list that is under way */
-    bool is_told;     /* the sink has a version of it */
+    uint64_t version;                  /* a hash of its resourceVersion */
+    struct known_object *next_renamed; /* another that means the same under another name */
     enum model_kind kind;
-    uint32_t namespace_len, name_len, model_name_len;
-    char text[]; /* "NAMESPACE/NAME", and the name of the resource, which may be another */
+    bool is_seen; /* in the list that is under way */
+    bool is_told; /* the sink has a version of it */
+    bool is_renamed;
+    uint32_t key_len;                 /* of the object's name */
+    uint32_t namespace_len, name_len; /* of the resource's */
+    char text
+        []; /* "NAMESPACE/NAME" of the object; if the resource has other ones, those behind it */
 };
 
 static struct str known_key(const struct known_object *known)
 {
-    return str_make(known->text, (size_t)known->namespace_len + 1 + known->name_len);
+    return str_make(known->text, known->key_len);
+}
+
+/* "NAMESPACE/NAME" of the resource. */
+static struct str meaning(const struct known_object *known)
+{
+    return str_make(known->text + (known->is_renamed ? known->key_len : 0),
+                    (size_t)known->namespace_len + 1 + known->name_len);
 }
 
 static struct model_key model_key(const struct known_object *known)
 {
-    return (struct model_key){known->kind, str_make(known->text, known->namespace_len),
-                              str_make(known->text + known_key(known).len, known->model_name_len)};
+    struct str text = meaning(known);
+    return (struct model_key){known->kind, str_head(text, known->namespace_len),
+                              str_make(text.ptr + known->namespace_len + 1, known->name_len)};
 }
 
 /* ---- an object ---- */
@@ -98,30 +110,80 @@ static struct model_resource *decode(const struct kubernetes_objects *objects,
 
 /* ---- known ones ---- */
 
-/* Whether another object means the same resource: upstream stored `x` of the default tier as `default.x`, and does not any more. */
+static void add_renamed(struct kubernetes_objects *objects, struct known_object *known)
+{
+    known->next_renamed = map_get(&objects->renamed, meaning(known));
+    map_set(&objects->renamed, meaning(known), known);
+}
+
+static void remove_renamed(struct kubernetes_objects *objects, struct known_object *known)
+{
+    struct known_object *other = map_get(&objects->renamed, meaning(known));
+    if (other == known && known->next_renamed != NULL) {
+        map_set(&objects->renamed, meaning(known->next_renamed), known->next_renamed);
+    } else if (other == known) {
+        map_remove(&objects->renamed, meaning(known));
+    } else {
+        while (other->next_renamed != known)
+            other = other->next_renamed;
+        other->next_renamed = known->next_renamed;
+    }
+}
+
+static struct known_object *remember(struct kubernetes_objects *objects, struct str key,
+                                     const struct model_key *resource)
+{
+    CLEANUP_BUF struct buf text = {0};
+    buf_append_str(&text, resource->namespace);
+    buf_append_byte(&text, '/');
+    buf_append_str(&text, resource->name);
+    bool is_renamed = !str_eq(buf_str(&text), key);
+    struct known_object *known = mem_zalloc(sizeof(*known) + key.len + (is_renamed ? text.len : 0));
+    known->kind = resource->kind;
+    known->is_renamed = is_renamed;
+    known->key_len = (uint32_t)key.len;
+    known->namespace_len = (uint32_t)resource->namespace.len;
+    known->name_len = (uint32_t)resource->name.len;
+    memcpy(known->text, key.ptr, key.len);
+    map_set(&objects->known, known_key(known), known);
+    if (is_renamed) {
+        memcpy(known->text + key.len, text.data, text.len);
+        add_renamed(objects, known);
+    }
+    return known;
+}
+
+static bool means(const struct known_object *known, const struct model_key *key)
+{
+    struct model_key own = model_key(known);
+    return model_key_eq(&own, key);
+}
+
+static bool is_twin(const struct known_object *known, const struct known_object *other)
+{
+    struct model_key key = model_key(known);
+    return other != known && other->is_told && means(other, &key);
+}
+
+/* Another object that was told as the same resource: upstream stored `x` of the default tier as `default.x`, and does not any more. */
 static struct known_object *find_twin(const struct kubernetes_objects *objects,
                                       const struct known_object *known)
 {
-    static const struct str prefixes[] = {STR_INIT(""), STR_INIT("default.")};
-    CLEANUP_ARENA struct arena arena = {0};
-    struct model_key key = model_key(known);
-    for (size_t i = 0; i < 2; i++) {
-        struct str text = arena_printf(&arena, "%.*s/%.*s%.*s", STR_ARG(key.namespace),
-                                       STR_ARG(prefixes[i]), STR_ARG(key.name));
-        struct known_object *other = map_get(&objects->known, text);
-        if (other == NULL || other == known)
-            continue;
-        struct model_key other_key = model_key(other);
-        if (model_key_eq(&key, &other_key))
-            return other;
-    }
-    return NULL;
+    struct known_object *other = map_get(&objects->known, meaning(known));
+    if (other != NULL && is_twin(known, other))
+        return other;
+    other = map_get(&objects->renamed, meaning(known));
+    while (other != NULL && !is_twin(known, other))
+        other = other->next_renamed;
+    return other;
 }
 
 static void drop(struct kubernetes_objects *objects, struct known_object *known)
 {
     struct model_key key = model_key(known);
     struct known_object *twin = find_twin(objects, known);
+    if (known->is_renamed)
+        remove_renamed(objects, known);
     map_remove(&objects->known, known_key(known));
     if (twin != NULL) {
         twin->version = 0; /* so that the list tells it again */
@@ -132,43 +194,26 @@ static void drop(struct kubernetes_objects *objects, struct known_object *known)
     free(known);
 }
 
-static struct known_object *remember(struct kubernetes_objects *objects, struct str key,
-                                     const struct model_resource *resource)
-{
-    struct known_object *known = map_get(&objects->known, key);
-    if (known != NULL) {
-        struct model_key was = model_key(known);
-        if (model_key_eq(&was, &resource->key))
-            return known;
-        drop(objects, known); /* `default.x` is x in the default tier, and itself in another */
-    }
-    size_t slash = str_find(key, '/');
-    known = mem_zalloc(sizeof(*known) + key.len + resource->key.name.len);
-    known->kind = resource->key.kind;
-    known->namespace_len = (uint32_t)slash;
-    known->name_len = (uint32_t)(key.len - slash - 1);
-    known->model_name_len = (uint32_t)resource->key.name.len;
-    memcpy(known->text, key.ptr, key.len);
-    memcpy(known->text + key.len, resource->key.name.ptr, resource->key.name.len);
-    map_set(&objects->known, known_key(known), known);
-    return known;
-}
-
 static void put(struct kubernetes_objects *objects, const struct doc_node *object, struct str key)
 {
     const struct doc_node *metadata = doc_get(object, STR("metadata"));
-    struct str resource_version = text_of(metadata, STR("resourceVersion"));
-    uint64_t version = map_hash(resource_version);
+    struct str version = text_of(metadata, STR("resourceVersion"));
     struct known_object *known = map_get(&objects->known, key);
     if (known != NULL)
         known->is_seen = true; /* even if nobody can make sense of what it is now */
-    if (known != NULL && known->version == version && resource_version.len > 0)
+    if (known != NULL && version.len > 0 && known->version == map_hash(version))
         return;
     struct model_resource *resource = decode(objects, object, key);
     if (resource == NULL)
         return;
-    known = remember(objects, key, resource);
-    known->version = version;
+    /* A policy's tier, or an annotation, may give it another name than it had. */
+    if (known != NULL && !means(known, &resource->key)) {
+        drop(objects, known);
+        known = NULL;
+    }
+    if (known == NULL)
+        known = remember(objects, key, &resource->key);
+    known->version = map_hash(version);
     known->is_seen = true;
     if (datastore_is_used(resource, known->is_told)) {
         known->is_told = true;
@@ -225,4 +270,5 @@ void kubernetes_objects_free(struct kubernetes_objects *objects)
     while ((entry = map_next(&objects->known, &position)) != NULL)
         free(entry->value);
     map_free(&objects->known);
+    map_free(&objects->renamed);
 }

@@ -12,8 +12,9 @@ struct kubernetes_objects {
     const struct datastore_sink *sink;
     struct str api, kind; /* of the objects */
     struct map known;     /* "NAMESPACE/NAME" -> struct known_object */
-    bool
-        needs_relist; /* one of two objects that mean the same resource has gone: the other must be told again */
+    struct map renamed;   /* those that mean a resource of another name, by that */
+    /* One of two objects that mean the same resource has gone: the other must be told again. */
+    bool needs_relist;
 };
 
 void kubernetes_objects_free(struct kubernetes_objects *objects);

@@ -42,6 +42,7 @@ struct kube_client {
     struct kube_credential *credential;
     CURLM *multi;
     bool is_busy; /* within a call of libcurl's multi interface, which must not be entered again */
+    bool has_waiting;            /* requests that wait for a connection may have to be woken */
     struct loop_timer timer;     /* libcurl's */
     struct loop_timer failing;   /* tells requests that could not be sent */
     struct loop_timer listening; /* looks for requests that have gone silent */
@@ -181,6 +182,19 @@ static void drop_cancelled(struct kube_client *client)
     }
 }
 
+/* Requests wait to see whether they can share the first one's connection. When they cannot, libcurl (7.88) does not look at them again
+ * before some request ends, and a watch does not: the end of one that never was makes it look. */
+static void wake_waiting(struct kube_client *client)
+{
+    CURL *none = client->has_waiting ? client->curl->easy_init() : NULL;
+    client->has_waiting = false;
+    if (none == NULL)
+        return;
+    client->curl->multi_add_handle(client->multi, none);
+    client->curl->multi_remove_handle(client->multi, none);
+    client->curl->easy_cleanup(none);
+}
+
 /* One call of libcurl, and what comes of it. */
 static void act(struct kube_client *client, curl_socket_t fd, int what)
 {
@@ -188,6 +202,7 @@ static void act(struct kube_client *client, curl_socket_t fd, int what)
     client->is_busy = true;
     client->curl->multi_socket_action(client->multi, fd, what, &running);
     client->is_busy = false;
+    wake_waiting(client);
     end_turn(client);
     reap(client);
     drop_cancelled(client);
@@ -258,6 +273,7 @@ static size_t on_header(char *data, size_t size, size_t count, void *ctx)
     struct str line = str_make(data, size * count);
     long status = 0;
     request->last_heard = loop_now(request->client->loop);
+    request->client->has_waiting |= str_starts_with(line, STR("HTTP/1."));
     if (str_eq(line, STR("\r\n")) || str_eq(line, STR("\n"))) {
         request->client->curl->easy_getinfo(request->handle.easy, CURLINFO_RESPONSE_CODE, &status);
         request->is_answered = outcome_of(status) == KUBE_OK;

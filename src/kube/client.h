@@ -34,7 +34,7 @@ enum kube_outcome {
 struct kube_callbacks {
     /* Some bytes of the body of a 2xx answer. False: it makes no sense, and the request ends as KUBE_FAILED. It may not cancel. */
     bool (*on_data)(void *ctx, struct str bytes);
-    /* Behind the data that came together; may be NULL. */
+    /* Behind the data that came together, and before the end; may be NULL. */
     void (*on_turn_end)(void *ctx);
     /* Called once, last, unless cancelled; never from within kube_request_start. `message` is for people; `retry_after`:
      * seconds that the server asks for, 0: it does not say. */

@@ -58,6 +58,11 @@ static bool read_pem(struct kube_config *config, const struct config_item *item,
     return true;
 }
 
+static bool has_pem(const struct kube_pem *pem)
+{
+    return pem->path != NULL || pem->data.len > 0;
+}
+
 static bool read_cluster(struct kube_config *config, const struct config_item *cluster,
                          struct error *err)
 {
@@ -66,17 +71,40 @@ static bool read_cluster(struct kube_config *config, const struct config_item *c
     if (server == NULL)
         return error_set(err, "%s: cluster %s has no server", cluster->file, cluster->name);
     struct str url = str_from_c(server);
-    if (!str_starts_with(url, STR("https://")) && !str_starts_with(url, STR("http://")))
-        return error_set(err, "%s: cluster %s: server %s is not an http(s) URL", cluster->file,
-                         cluster->name, quote(url).text);
+    struct str scheme, rest;
     while (url.len > 0 && url.ptr[url.len - 1] == '/')
         url.len--;
+    str_cut(url, '/', &scheme, &rest);
+    if ((!str_eq(scheme, STR("https:")) && !str_eq(scheme, STR("http:"))) ||
+        !str_starts_with(rest, STR("/")) || rest.len < 2 || rest.ptr[1] == '/')
+        return error_set(err, "%s: cluster %s: server %s is not an http(s) URL", cluster->file,
+                         cluster->name, quote(str_from_c(server)).text);
     config->server = arena_copy(arena, url).ptr;
     config->server_name = config_copy(arena, config_text(cluster, "tls-server-name"));
     config->proxy = config_copy(arena, config_text(cluster, "proxy-url"));
     config->insecure = config_bool(cluster, "insecure-skip-tls-verify");
-    return read_pem(config, cluster, "certificate-authority", "certificate-authority-data",
-                    &config->ca, err);
+    if (!read_pem(config, cluster, "certificate-authority", "certificate-authority-data",
+                  &config->ca, err))
+        return false;
+    return !config->insecure || !has_pem(&config->ca) ||
+           error_set(err,
+                     "%s: cluster %s: insecure-skip-tls-verify and a certificate-authority exclude "
+                     "each other",
+                     cluster->file, cluster->name);
+}
+
+/* kubectl refuses these as well: one would be somebody, but nobody could say who. */
+static bool check_user(const struct kube_config *config, const struct config_item *user,
+                       struct error *err)
+{
+    bool has_token = config->token.len > 0 || config->token_file != NULL;
+    if (has_token && config->username != NULL)
+        return error_set(err, "%s: user %s: a token and a username exclude each other", user->file,
+                         user->name);
+    if (has_pem(&config->client_certificate) != has_pem(&config->client_key))
+        return error_set(err, "%s: user %s: client-certificate and client-key need each other",
+                         user->file, user->name);
+    return true;
 }
 
 static bool read_user(struct kube_config *config, const struct config_item *user, struct error *err)
@@ -100,7 +128,7 @@ static bool read_user(struct kube_config *config, const struct config_item *user
     return read_pem(config, user, "client-certificate", "client-certificate-data",
                     &config->client_certificate, err) &&
            read_pem(config, user, "client-key", "client-key-data", &config->client_key, err) &&
-           config_exec(arena, user, &config->exec, err);
+           config_exec(arena, user, &config->exec, err) && check_user(config, user, err);
 }
 
 static bool load_files(struct kube_config *config, const char *paths, struct error *err)

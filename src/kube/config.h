@@ -4,8 +4,9 @@
  *     else in a pod                      ─► KUBERNETES_SERVICE_HOST/_PORT, …/serviceaccount/{token,ca.crt}
  *     else                               ─► ~/.kube/config
  *
- * Paths in a kubeconfig are relative to its folder. What cannot be honoured is an error: impersonation, and the old
- * auth-provider plug-ins, without which one would be somebody else than was meant.
+ * Paths in a kubeconfig are relative to its folder. Where both a file and its contents are given, the contents count; a token file goes
+ * before a token, and either, or a username, before a program. What cannot be honoured is an error: impersonation, and the old
+ * auth-provider plug-ins, without which one would be somebody else than was meant; and what contradicts itself.
  *
  * Source: Kubernetes' documentation, "Organizing Cluster Access Using kubeconfig Files"; client.authentication.k8s.io.
  */

@@ -8,13 +8,16 @@ enum { FILE_LIMIT = 4 * 1024 * 1024 };
 
 /* ---- files ---- */
 
-static bool read_text(const char *path, struct buf *text, struct error *err)
+static bool read_text(const char *path, struct buf *text, bool *is_missing, struct error *err)
 {
     FILE *file = fopen(path, "re");
+    *is_missing = file == NULL && errno == ENOENT;
     if (file == NULL)
         return error_set(err, "cannot open kubeconfig %s: %s", quote(str_from_c(path)).text,
                          strerror(errno));
-    text->len = fread(buf_reserve(text, FILE_LIMIT + 1), 1, FILE_LIMIT + 1, file);
+    size_t len;
+    while (text->len <= FILE_LIMIT && (len = fread(buf_reserve(text, 4096), 1, 4096, file)) > 0)
+        text->len += len;
     bool ok = !ferror(file) && text->len <= FILE_LIMIT;
     fclose(file);
     return ok || error_set(err, "cannot read kubeconfig %s, or it is larger than 4 MiB",
@@ -22,10 +25,10 @@ static bool read_text(const char *path, struct buf *text, struct error *err)
 }
 
 static bool read_file(struct arena *arena, const char *path, struct config_files *files,
-                      struct error *err)
+                      bool *is_missing, struct error *err)
 {
     CLEANUP_BUF struct buf text = {0};
-    if (!read_text(path, &text, err))
+    if (!read_text(path, &text, is_missing, err))
         return false;
     struct doc_file documents = doc_load(arena, arena_copy(arena, buf_str(&text)), false);
     if (documents.count == 0)
@@ -43,13 +46,13 @@ bool config_read_files(struct arena *arena, const char *paths, struct config_fil
 {
     struct str rest = str_from_c(paths), path;
     *files = (struct config_files){arena_array(arena, strlen(paths) + 1, sizeof(*files->items)), 0};
-    bool is_list = strchr(paths, ':') != NULL;
+    bool is_list = strchr(paths, ':') != NULL, is_missing;
     while (rest.len > 0) {
         str_cut(rest, ':', &path, &rest);
         if (path.len == 0)
             continue;
         const char *copy = arena_copy(arena, path).ptr;
-        if (!read_file(arena, copy, files, err) && !(is_list && errno == ENOENT))
+        if (!read_file(arena, copy, files, &is_missing, err) && !(is_list && is_missing))
             return false;
     }
     return files->count > 0 ||
@@ -66,6 +69,44 @@ static const struct doc_node *find_named(const struct doc_node *list, const char
             return list->items[i];
     }
     return NULL;
+}
+
+/* A field of ours that holds something else than it should would count as one that is not there: a user without a token, say. */
+static bool check_fields(const struct config_item *item, struct error *err)
+{
+    static const char *const texts[] = {"cluster",
+                                        "user",
+                                        "server",
+                                        "tls-server-name",
+                                        "proxy-url",
+                                        "certificate-authority",
+                                        "certificate-authority-data",
+                                        "client-certificate",
+                                        "client-certificate-data",
+                                        "client-key",
+                                        "client-key-data",
+                                        "token",
+                                        "tokenFile",
+                                        "username",
+                                        "password",
+                                        "command",
+                                        "apiVersion",
+                                        "installHint",
+                                        "interactiveMode"};
+    static const char *const booleans[] = {"insecure-skip-tls-verify", "provideClusterInfo"};
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+        const struct doc_node *node = doc_get(item->node, str_from_c(texts[i]));
+        if (node != NULL && (node->type == DOC_LIST || node->type == DOC_MAP))
+            return error_set(err, "%s: %s %s: %s is no text", item->file, item->kind, item->name,
+                             texts[i]);
+    }
+    for (size_t i = 0; i < sizeof(booleans) / sizeof(booleans[0]); i++) {
+        const struct doc_node *node = doc_get(item->node, str_from_c(booleans[i]));
+        if (node != NULL && node->type != DOC_NULL && node->type != DOC_BOOL)
+            return error_set(err, "%s: %s %s: %s is neither true nor false", item->file, item->kind,
+                             item->name, booleans[i]);
+    }
+    return true;
 }
 
 /* The first file that has it counts. */
@@ -96,9 +137,10 @@ bool config_find_context(const struct config_files *files, struct config_item *c
     }
     if (name == NULL)
         return error_set(err, "kubeconfig %s has no current-context", files->items[0].path);
-    return find_item(files, "context", name, context) ||
-           error_set(err, "kubeconfig %s has no context %s", files->items[0].path,
-                     quote(str_from_c(name)).text);
+    if (!find_item(files, "context", name, context))
+        return error_set(err, "kubeconfig %s has no context %s", files->items[0].path,
+                         quote(str_from_c(name)).text);
+    return check_fields(context, err);
 }
 
 bool config_find(const struct config_files *files, const char *kind, const char *name,
@@ -107,9 +149,10 @@ bool config_find(const struct config_files *files, const char *kind, const char 
     if (name == NULL)
         return error_set(err, "kubeconfig %s: context %s names no %s", context->file, context->name,
                          kind);
-    return find_item(files, kind, name, item) ||
-           error_set(err, "kubeconfig %s: there is no %s %s, which context %s names", context->file,
-                     kind, quote(str_from_c(name)).text, context->name);
+    if (!find_item(files, kind, name, item))
+        return error_set(err, "kubeconfig %s: there is no %s %s, which context %s names",
+                         context->file, kind, quote(str_from_c(name)).text, context->name);
+    return check_fields(item, err);
 }
 
 /* ---- values ---- */
@@ -149,28 +192,84 @@ const char *config_path(struct arena *arena, const struct config_item *item, con
 
 /* ---- exec ---- */
 
-static const char **copy_args(struct arena *arena, const struct doc_node *list)
+static bool is_text(const struct doc_node *node)
 {
-    size_t count = list != NULL && list->type == DOC_LIST ? list->count : 0, used = 0;
-    const char **args = arena_array(arena, count + 1, sizeof(*args));
-    for (size_t i = 0; i < count; i++)
-        args[used++] = arena_copy(arena, list->items[i]->text).ptr;
-    return args;
+    return node != NULL && node->type != DOC_NULL && node->type != DOC_LIST &&
+           node->type != DOC_MAP;
 }
 
-static const char **copy_env(struct arena *arena, const struct doc_node *list)
+/* The list of that name; NULL: it is empty, or not there. */
+static bool get_list(const struct config_item *exec, const char *key, const struct doc_node **list,
+                     struct error *err)
 {
-    size_t count = list != NULL && list->type == DOC_LIST ? list->count : 0, used = 0;
-    const char **env = arena_array(arena, count + 1, sizeof(*env));
+    *list = doc_get(exec->node, str_from_c(key));
+    if (*list != NULL && (*list)->type == DOC_NULL)
+        *list = NULL;
+    return *list == NULL || (*list)->type == DOC_LIST ||
+           error_set(err, "%s: user %s: exec: %s is no list", exec->file, exec->name, key);
+}
+
+static bool copy_args(struct arena *arena, const struct config_item *exec, const char ***args,
+                      struct error *err)
+{
+    const struct doc_node *list;
+    if (!get_list(exec, "args", &list, err))
+        return false;
+    size_t count = list != NULL ? list->count : 0;
+    *args = arena_array(arena, count + 1, sizeof(**args));
+    for (size_t i = 0; i < count; i++) {
+        if (!is_text(list->items[i]))
+            return error_set(err, "%s: user %s: exec: args[%zu] is no text", exec->file, exec->name,
+                             i);
+        (*args)[i] = arena_copy(arena, list->items[i]->text).ptr;
+    }
+    return true;
+}
+
+static bool copy_env(struct arena *arena, const struct config_item *exec, const char ***env,
+                     struct error *err)
+{
+    const struct doc_node *list;
+    if (!get_list(exec, "env", &list, err))
+        return false;
+    size_t count = list != NULL ? list->count : 0;
+    *env = arena_array(arena, count + 1, sizeof(**env));
     for (size_t i = 0; i < count; i++) {
         const struct doc_node *name = doc_get(list->items[i], STR("name"));
         const struct doc_node *value = doc_get(list->items[i], STR("value"));
-        if (name != NULL)
-            env[used++] = arena_printf(arena, "%.*s=%.*s", STR_ARG(name->text),
-                                       STR_ARG(value != NULL ? value->text : str_make(NULL, 0)))
-                              .ptr;
+        if (!is_text(name) || name->text.len == 0 || str_find(name->text, '=') < name->text.len ||
+            !is_text(value))
+            return error_set(err, "%s: user %s: exec: env[%zu] has no name and value", exec->file,
+                             exec->name, i);
+        (*env)[i] = arena_printf(arena, "%.*s=%.*s", STR_ARG(name->text), STR_ARG(value->text)).ptr;
     }
-    return env;
+    return true;
+}
+
+/* The program, its version and its ways. */
+static bool read_exec(struct arena *arena, const struct config_item *item, struct kube_exec *exec,
+                      struct error *err)
+{
+    const char *command = config_text(item, "command");
+    const char *version = config_text(item, "apiVersion");
+    const char *mode = config_text(item, "interactiveMode");
+    if (command == NULL || version == NULL)
+        return error_set(err, "%s: user %s: exec needs command and apiVersion", item->file,
+                         item->name);
+    if (strcmp(version, "client.authentication.k8s.io/v1") != 0 &&
+        strcmp(version, "client.authentication.k8s.io/v1beta1") != 0)
+        return error_set(err, "%s: user %s: exec: apiVersion %s is not supported", item->file,
+                         item->name, quote(str_from_c(version)).text);
+    if (mode != NULL && strcmp(mode, "Never") != 0 && strcmp(mode, "IfAvailable") != 0)
+        return error_set(err, "%s: user %s: exec: interactiveMode %s is not supported", item->file,
+                         item->name, quote(str_from_c(mode)).text);
+    /* A bare name is looked for on the PATH, a path is relative to the file. */
+    exec->command = strchr(command, '/') != NULL ? config_path(arena, item, "command")
+                                                 : config_copy(arena, command);
+    exec->api_version = config_copy(arena, version);
+    exec->install_hint = config_copy(arena, config_text(item, "installHint"));
+    exec->provide_cluster_info = config_bool(item, "provideClusterInfo");
+    return copy_args(arena, item, &exec->args, err) && copy_env(arena, item, &exec->env, err);
 }
 
 bool config_exec(struct arena *arena, const struct config_item *user, struct kube_exec *exec,
@@ -180,22 +279,7 @@ bool config_exec(struct arena *arena, const struct config_item *user, struct kub
     if (node == NULL || node->type == DOC_NULL)
         return true;
     const struct config_item item = {"user", user->name, user->file, node};
-    const char *command = config_text(&item, "command");
-    const char *version = config_text(&item, "apiVersion");
-    if (command == NULL || version == NULL)
-        return error_set(err, "kubeconfig %s: user %s: exec needs command and apiVersion",
-                         user->file, user->name);
-    if (strcmp(version, "client.authentication.k8s.io/v1") != 0 &&
-        strcmp(version, "client.authentication.k8s.io/v1beta1") != 0)
-        return error_set(err, "kubeconfig %s: user %s: exec apiVersion %s is not supported",
-                         user->file, user->name, quote(str_from_c(version)).text);
-    /* A bare name is looked for on the PATH, a path is relative to the file. */
-    exec->command = strchr(command, '/') != NULL ? config_path(arena, &item, "command")
-                                                 : config_copy(arena, command);
-    exec->args = copy_args(arena, doc_get(node, STR("args")));
-    exec->env = copy_env(arena, doc_get(node, STR("env")));
-    exec->api_version = config_copy(arena, version);
-    exec->install_hint = config_copy(arena, config_text(&item, "installHint"));
-    exec->provide_cluster_info = config_bool(&item, "provideClusterInfo");
-    return true;
+    if (node->type != DOC_MAP)
+        return error_set(err, "%s: user %s: exec is no map", user->file, user->name);
+    return check_fields(&item, err) && read_exec(arena, &item, exec, err);
 }

@@ -14,7 +14,7 @@ enum {
     TOKEN_LIMIT = 64 * 1024,
     /* Credentials of a program count as expired so many seconds before they are. */
     EXPIRY_MARGIN = 10,
-    /* After a program has failed, it is not run again for so long, in milliseconds. */
+    /* After a program has failed, or what it gave was refused, it is not run again for so long, in milliseconds. */
     EXEC_PAUSE = 5000,
 };
 
@@ -24,7 +24,7 @@ struct kube_credential {
     struct buf token; /* of a file or a program */
     struct buf certificate, key;
     bool has_secret;  /* the file was read, the program has answered */
-    uint64_t fetched; /* when, as loop_now */
+    uint64_t fetched; /* when, as loop_now; 0: never */
     int64_t expires;  /* of a program's; 0: never */
     struct kube_exec_run *run;
     struct error problem; /* why there is none */
@@ -58,9 +58,23 @@ void kube_credential_free(struct kube_credential *credential)
     free(credential);
 }
 
-void kube_credential_refused(struct kube_credential *credential)
+/* It is not run for some time, and `problem` is why there is nothing. */
+static void set_failed(struct kube_credential *credential)
 {
     credential->has_secret = false;
+    credential->failed = loop_now(credential->loop);
+}
+
+void kube_credential_refused(struct kube_credential *credential)
+{
+    bool is_new =
+        credential->fetched != 0 && loop_now(credential->loop) - credential->fetched < EXEC_PAUSE;
+    credential->has_secret = false;
+    if (credential->config->exec.command == NULL || !is_new)
+        return;
+    error_set(&credential->problem, "the API server refuses the credentials that %s gave",
+              credential->config->exec.command);
+    set_failed(credential);
 }
 
 /* ---- a file ---- */
@@ -76,7 +90,7 @@ static bool read_file(struct kube_credential *credential, struct error *err)
     text.len = fread(buf_reserve(&text, TOKEN_LIMIT), 1, TOKEN_LIMIT, file);
     bool ok = !ferror(file) && text.len < TOKEN_LIMIT;
     fclose(file);
-    while (text.len > 0 && strchr(" \t\r\n", text.data[text.len - 1]) != NULL)
+    while (text.len > 0 && memchr(" \t\r\n", text.data[text.len - 1], 4) != NULL)
         text.len--;
     if (!ok || text.len == 0 || !kube_token_is_sound(buf_str(&text))) {
         forget(&text);
@@ -95,11 +109,14 @@ static bool read_file(struct kube_credential *credential, struct error *err)
 static bool get_from_file(struct kube_credential *credential, struct kube_secret *secret,
                           struct error *err)
 {
+    struct error problem;
     bool is_fresh =
         credential->has_secret && loop_now(credential->loop) - credential->fetched < FILE_AGE;
     /* An old one may still be good while the file is being replaced. */
-    if (!is_fresh && !read_file(credential, err) && !credential->has_secret)
+    if (!is_fresh && !read_file(credential, &problem) && !credential->has_secret) {
+        *err = problem;
         return false;
+    }
     secret->token = buf_str(&credential->token);
     return true;
 }
@@ -112,18 +129,29 @@ static void set_text(struct buf *to, struct str text)
     buf_append_str(to, text);
 }
 
+/* Credentials that are as good as expired are none. */
+static bool is_expired(int64_t expires)
+{
+    return expires != 0 && time(NULL) + EXPIRY_MARGIN >= (time_t)expires;
+}
+
 static void on_exec_done(void *ctx, const struct kube_exec_result *result, const struct error *err)
 {
     struct kube_credential *credential = ctx;
     credential->run = NULL;
-    credential->has_secret = result != NULL;
-    if (result == NULL) {
-        credential->failed = loop_now(credential->loop);
+    if (result == NULL)
         credential->problem = *err;
-        log_event(LOG_ERROR, "No credentials for the API server", LOG_C("problem", err->text));
+    else if (is_expired(result->expires))
+        error_set(&credential->problem, "%s gave credentials that have expired",
+                  credential->config->exec.command);
+    if (result == NULL || is_expired(result->expires)) {
+        set_failed(credential);
+        log_event(LOG_ERROR, "No credentials for the API server",
+                  LOG_C("problem", credential->problem.text));
         return;
     }
-    credential->failed = 0;
+    credential->has_secret = true;
+    credential->fetched = loop_now(credential->loop);
     credential->expires = result->expires;
     set_text(&credential->token, result->token);
     set_text(&credential->certificate, result->certificate);
@@ -133,13 +161,12 @@ static void on_exec_done(void *ctx, const struct kube_exec_result *result, const
 static bool get_from_program(struct kube_credential *credential, struct kube_secret *secret,
                              struct error *err)
 {
-    bool is_fresh =
-        credential->has_secret &&
-        (credential->expires == 0 || time(NULL) + EXPIRY_MARGIN < (time_t)credential->expires);
-    if (is_fresh) {
+    if (credential->has_secret && !is_expired(credential->expires)) {
         secret->token = buf_str(&credential->token);
-        secret->certificate.data = buf_str(&credential->certificate);
-        secret->key.data = buf_str(&credential->key);
+        if (credential->certificate.len > 0) {
+            secret->certificate.data = buf_str(&credential->certificate);
+            secret->key.data = buf_str(&credential->key);
+        }
         return true;
     }
     if (credential->run != NULL)
@@ -152,8 +179,8 @@ static bool get_from_program(struct kube_credential *credential, struct kube_sec
         kube_exec_start(credential->loop, credential->config, on_exec_done, credential, err);
     if (credential->run != NULL)
         return error_set(err, "waiting for %s", credential->config->exec.command);
-    credential->failed = loop_now(credential->loop);
     credential->problem = *err;
+    set_failed(credential);
     return false;
 }
 
@@ -164,8 +191,9 @@ bool kube_credential_get(struct kube_credential *credential, struct kube_secret 
     *secret = (struct kube_secret){.token = config->token,
                                    .certificate = config->client_certificate,
                                    .key = config->client_key};
-    if (config->exec.command != NULL)
-        return get_from_program(credential, secret, err);
-    /* As kubectl has it, a file goes before a token that is given. */
-    return config->token_file == NULL || get_from_file(credential, secret, err);
+    /* As kubectl has it, a file goes before a token that is given, and either, or a name, before a program. */
+    if (config->token_file != NULL)
+        return get_from_file(credential, secret, err);
+    bool is_enough = config->token.len > 0 || config->username != NULL;
+    return is_enough || config->exec.command == NULL || get_from_program(credential, secret, err);
 }

@@ -20,8 +20,8 @@ struct kube_exec_run {
     const struct kube_exec *exec;
     void (*done)(void *ctx, const struct kube_exec_result *result, const struct error *err);
     void *ctx;
-    pid_t pid; /* and of its group; 0: it was waited for */
-    int status;
+    /* The leader of a group of its own; waited for only in the end, so that no other process can have the number before. 0: it was. */
+    pid_t pid;
     struct loop_watch output; /* fd -1: it has closed its output */
     struct loop_watch ended;  /* a pidfd; fd -1: it has ended */
     struct loop_timer patience;
@@ -108,8 +108,13 @@ static void take_result(struct kube_exec_run *run)
     CLEANUP_ARENA struct arena arena = {0};
     struct kube_exec_result result;
     struct error err;
-    if (!WIFEXITED(run->status) || WEXITSTATUS(run->status) != 0) {
-        error_set(&err, "failed (wait status %d)%s%s", run->status,
+    int status = 0;
+    waitpid(run->pid, &status, 0);
+    run->pid = 0;
+    if (status != 0) {
+        bool was_killed = WIFSIGNALED(status);
+        error_set(&err, "failed with %s %d%s%s", was_killed ? "signal" : "exit status",
+                  was_killed ? WTERMSIG(status) : WEXITSTATUS(status),
                   run->exec->install_hint != NULL ? "; " : "",
                   run->exec->install_hint != NULL ? run->exec->install_hint : "");
         fail(run, &err);
@@ -122,11 +127,8 @@ static void take_result(struct kube_exec_run *run)
 
 static void look_whether_done(struct kube_exec_run *run)
 {
-    if (run->output.fd >= 0 || run->ended.fd >= 0)
-        return;
-    waitpid(run->pid, &run->status, 0);
-    run->pid = 0;
-    take_result(run);
+    if (run->output.fd < 0 && run->ended.fd < 0)
+        take_result(run);
 }
 
 static void on_output(void *ctx, uint32_t events)
@@ -204,21 +206,30 @@ static struct str exec_info(struct arena *arena, const struct kube_config *confi
     return arena_copy(arena, buf_str(&out));
 }
 
+/* In the place of one of the same name: of doubled ones programs take the first or the last. */
+static void set_variable(char **env, size_t *count, const char *variable)
+{
+    size_t name = (size_t)(strchrnul(variable, '=') - variable) + 1, i = 0;
+    while (i < *count && strncmp(env[i], variable, name) != 0)
+        i++;
+    env[i] = (char *)variable;
+    *count += i == *count;
+}
+
 /* Ours, but for what the kubeconfig sets otherwise. */
 static char **make_environment(struct arena *arena, const struct kube_config *config)
 {
-    size_t ours = 0, more = 0, used = 0;
+    size_t ours = 0, more = 0, count = 0;
     while (environ[ours] != NULL)
         ours++;
     while (config->exec.env[more] != NULL)
         more++;
     char **env = arena_array(arena, ours + more + 2, sizeof(*env));
-    /* Of doubled names the first counts. */
-    for (size_t i = more; i > 0; i--)
-        env[used++] = (char *)config->exec.env[i - 1];
-    env[used++] = (char *)exec_info(arena, config).ptr;
     for (size_t i = 0; i < ours; i++)
-        env[used++] = environ[i];
+        set_variable(env, &count, environ[i]);
+    for (size_t i = 0; i < more; i++)
+        set_variable(env, &count, config->exec.env[i]);
+    set_variable(env, &count, exec_info(arena, config).ptr);
     return env;
 }
 

@@ -23,7 +23,7 @@ struct kube_exec_run *kube_exec_start(struct loop *loop, const struct kube_confi
                                       void (*done)(void *ctx, const struct kube_exec_result *result,
                                                    const struct error *err),
                                       void *ctx, struct error *err);
-/* Kills the program. NULL is fine. */
+/* Kills the program, and what it has started. NULL is fine. */
 void kube_exec_cancel(struct kube_exec_run *run);
 
 #endif

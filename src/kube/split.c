@@ -22,7 +22,7 @@ struct kube_split {
     char field_name[WORD_LIMIT];
     bool has_field; /* its value is being read, or comes next */
     bool in_items;
-    bool has_items; /* the field was there */
+    bool has_items; /* they were seen; null counts as none */
     bool has_ended;
 
     /* The piece that is being read. */
@@ -58,8 +58,8 @@ void kube_split_free(struct kube_split *split)
 
 bool kube_split_is_complete(const struct kube_split *split)
 {
-    bool is_between = split->depth == 0 && !split->in_string && !split->is_capturing;
-    return is_between && (split->mode == SPLIT_VALUES || (split->has_items && split->has_ended));
+    return split->depth == 0 &&
+           (split->mode == SPLIT_VALUES || (split->has_ended && split->has_items));
 }
 
 /* ---- pieces ---- */
@@ -78,9 +78,31 @@ static void start_piece(struct kube_split *split)
     split->piece.len = 0;
 }
 
+/* Whether the byte at `at` is escaped by the backslashes before it. */
+static bool is_escaped_at(const char *start, const char *at)
+{
+    const char *first = at;
+    while (first > start && first[-1] == '\\')
+        first--;
+    return (at - first) % 2 != 0;
+}
+
+/* The escape of a NUL becomes that of U+FFFD. */
+static void replace_nul(struct buf *piece)
+{
+    const struct str nul = STR("\\u0000"), replacement = STR("\\ufffd");
+    char *at = piece->data, *end = piece->data + piece->len;
+    while ((at = memmem(at, (size_t)(end - at), nul.ptr, nul.len)) != NULL) {
+        if (!is_escaped_at(piece->data, at))
+            memcpy(at, replacement.ptr, replacement.len);
+        at += nul.len;
+    }
+}
+
 /* The bracket or the quote that ends the piece was kept. */
 static bool end_piece(struct kube_split *split)
 {
+    replace_nul(&split->piece);
     struct str json = buf_str(&split->piece);
     split->is_capturing = false;
     if (split->mode == SPLIT_VALUES || split->in_items)
@@ -98,7 +120,7 @@ static struct str path_to_field(struct kube_split *split)
     if (split->level == 0 || split->level > SPLIT_PATH_DEPTH)
         return none;
     size_t above = split->level > 1 ? split->path_len[split->level - 1] : 0;
-    size_t dot = above > 0 ? 1 : 0;
+    size_t dot = split->level > 1 ? 1 : 0;
     split->path_len[split->level] = PATH_LIMIT + 1;
     if (split->word_len > WORD_LIMIT || above + dot + split->word_len > PATH_LIMIT)
         return none;
@@ -111,7 +133,8 @@ static struct str path_to_field(struct kube_split *split)
 static bool is_dropped(struct kube_split *split)
 {
     struct str path = path_to_field(split);
-    if (split->drop == NULL || path.len == 0)
+    bool is_item = split->mode == SPLIT_VALUES || split->in_items;
+    if (split->drop == NULL || path.len == 0 || !is_item)
         return false;
     if (split->drop_below.len > 0) {
         if (!str_starts_with(path, split->drop_below) || path.len <= split->drop_below.len ||
@@ -141,15 +164,41 @@ static bool fail(struct error *err, const char *what)
     return error_set(err, "the API server sent no JSON as expected: %s", what);
 }
 
+/* Whether the value of `items` is next or being read. */
+static bool is_at_items(const struct kube_split *split)
+{
+    return split->depth == 1 && split->has_field && str_eq(split->field, STR("items"));
+}
+
+static bool is_one_of(char c, struct str bytes)
+{
+    return memchr(bytes.ptr, c, bytes.len) != NULL;
+}
+
+/* What is wrong with a byte outside of all pieces; NULL: nothing. An item that is passed over would count as gone. */
+static const char *find_misplaced(const struct kube_split *split, char c)
+{
+    if (is_one_of(c, STR(" \t\r\n")))
+        return NULL;
+    if (split->depth == 0)
+        return c == '{' && !split->has_ended ? NULL : "an object was expected";
+    if (split->depth == 2)
+        return is_one_of(c, STR("{,]")) ? NULL : "an item that is no object";
+    if (!split->has_field)
+        return is_one_of(c, STR("\":,}")) ? NULL : "a name was expected";
+    if (!is_at_items(split))
+        return NULL;
+    if (split->has_items && is_one_of(c, STR("[n")))
+        return "its items stand twice";
+    return is_one_of(c, STR("[nul,}")) ? NULL : "its items are no array";
+}
+
 static bool open_bracket(struct kube_split *split, char c, struct error *err)
 {
     if (split->depth == SPLIT_DEPTH)
         return fail(err, "brackets nest too deep");
-    if (split->depth == 0 && (c != '{' || split->has_ended))
-        return fail(err, "an object was expected");
     bool is_list = split->mode == SPLIT_LIST;
-    if (is_list && split->depth == 1 && split->has_field && c == '[' &&
-        str_eq(split->field, STR("items")))
+    if (c == '[' && is_at_items(split))
         split->in_items = split->has_items = true;
     else if (!split->is_capturing && split->depth == (!is_list ? 0 : split->in_items ? 2u : 1u))
         start_piece(split);
@@ -162,7 +211,7 @@ static bool open_bracket(struct kube_split *split, char c, struct error *err)
 static bool close_bracket(struct kube_split *split, char c, struct error *err)
 {
     char opened = c == '}' ? '{' : '[';
-    if (split->depth == 0 || split->brackets[split->depth - 1] != opened)
+    if (split->brackets[split->depth - 1] != opened)
         return fail(err, "brackets do not pair up");
     if (split->is_skipping && split->depth == split->skip_depth)
         split->is_skipping = false;
@@ -212,25 +261,21 @@ static void start_string(struct kube_split *split)
     keep(split, '"');
 }
 
-/* Of what stands between the items of a list only brackets and commas are none of them. */
-static bool is_odd_item(const struct kube_split *split, char c)
+/* A byte of a number, true, false or null. */
+static void take_literal(struct kube_split *split, char c)
 {
-    return split->in_items && split->depth == 2 && (c == '\0' || strchr("{[]}, \t\r\n", c) == NULL);
+    keep(split, c);
+    if (c == 'n' && is_at_items(split))
+        split->has_items = true;
 }
 
 static bool take_byte(struct kube_split *split, char c, struct error *err)
 {
-    if (is_odd_item(split, c))
-        return fail(err, "an item that is no object");
+    const char *problem = split->is_capturing ? NULL : find_misplaced(split, c);
+    if (problem != NULL)
+        return fail(err, problem);
     switch (c) {
-    case ' ':
-    case '\t':
-    case '\r':
-    case '\n':
-        return true;
     case '"':
-        if (split->depth == 0)
-            return fail(err, "an object was expected");
         start_string(split);
         return true;
     case '{':
@@ -246,11 +291,8 @@ static bool take_byte(struct kube_split *split, char c, struct error *err)
         take_comma(split);
         return true;
     default:
-        keep(split, c);
-        /* `"items": null`, as some servers say of none. */
-        if (c == 'n' && split->depth == 1 && split->has_field)
-            split->has_items |= str_eq(split->field, STR("items"));
-        return split->depth > 0 || fail(err, "an object was expected");
+        take_literal(split, c);
+        return true;
     }
 }
 

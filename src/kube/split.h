@@ -4,8 +4,14 @@
  *     SPLIT_LIST    {"kind": …, "metadata": {…}, "items": [ITEM, ITEM, …]}   ─► each item; the other fields, each whole
  *     SPLIT_VALUES  VALUE VALUE …                                           ─► each value
  *
+ * Items and values are objects. Of the other fields of a list, those that are a number, a boolean or null are left out.
+ *
  * It looks at no more than what keeps the pieces apart: brackets, and strings with their escapes. Whether a piece is JSON is found out by
- * whoever decodes it.
+ * whoever decodes it. What is no item is an error all the same, and a list without `items` is never complete: whatever is not told of
+ * counts as gone. Names are compared as they are written: one with escapes in it is another.
+ *
+ * A NUL in a text (as an escape; an API server takes it in any annotation) becomes U+FFFD. Who decodes the piece would refuse it, and
+ * one object that cannot be read holds up all of its kind.
  *
  * Fields that nobody needs, and that make up the most of what an API server sends, are left out on the way: `drop` are the
  * paths of such, from the top of an item, arrays passed over: "metadata.managedFields" is that field of each item,

@@ -21,7 +21,8 @@ enum {
     WATCH_SILENCE = 150 * 1000,
     /* Milliseconds without a byte before the end of a list, or before a watch is taken. */
     LIST_SILENCE = 30 * 1000,
-    /* A server that takes the request but never says that the list is complete (its etcd is too old for that). */
+    /* A server that takes the request but never says that the list is complete (its etcd is too old for that): milliseconds without a
+     * byte; where changes keep coming, it is WATCH_STREAM_LASTS that shows it. */
     STREAM_SILENCE = 15 * 1000,
 };
 
@@ -45,6 +46,7 @@ struct kube_watch {
     unsigned listed, listed_before; /* objects of the list so far; before this page of it */
     bool is_settled;                /* the watch that runs works */
     struct loop_timer settling;     /* looks whether it does */
+    uint64_t started;               /* the request, as loop_now */
     struct buf version, next_page;  /* resourceVersion; metadata.continue */
     struct error why;               /* what ends the request from within */
     struct error told;              /* the problem that was told last; empty: none */
@@ -129,7 +131,8 @@ static const struct doc_node *load(struct kube_watch *watch, struct arena *arena
     if (file.count == 1 && !file.entries[0].failed && file.entries[0].root->type == DOC_MAP)
         return file.entries[0].root;
     error_set(&watch->why, "the API server sent no JSON object: %s",
-              file.count == 1 ? file.entries[0].error.text : "nothing");
+              file.count == 1 && file.entries[0].failed ? file.entries[0].error.text
+                                                        : "it is another value");
     return NULL;
 }
 
@@ -198,7 +201,7 @@ static bool take_error(struct kube_watch *watch, const struct doc_node *status)
 static bool take_plain_watch(struct kube_watch *watch)
 {
     watch->options.no_streaming = true;
-    return error_set(&watch->why, "the API server does not stream lists; asking for pages");
+    return false;
 }
 
 static bool on_event(void *ctx, struct str json)
@@ -283,8 +286,6 @@ static void fail(struct kube_watch *watch, const char *problem, unsigned retry_a
 static void take_missing(struct kube_watch *watch)
 {
     if (!watch->is_whole) {
-        if (!watch->has_begun)
-            begin(watch);
         tell_whole(watch);
         end_batch(watch);
     }
@@ -337,6 +338,15 @@ static void take_page(struct kube_watch *watch)
         go_on(watch);
 }
 
+/* Whether the server does not know how to stream lists: it refuses, it has shown so, or its time was over before the list was. */
+static bool lacks_streaming(const struct kube_watch *watch, enum kube_outcome outcome)
+{
+    uint64_t lasted = loop_now(watch->loop) - watch->started;
+    return watch->state == STREAMING &&
+           (watch->options.no_streaming || outcome == KUBE_INVALID ||
+            (outcome == KUBE_OK && lasted >= (uint64_t)WATCH_STREAM_LASTS * 1000));
+}
+
 static void on_end(void *ctx, enum kube_outcome outcome, struct str message, unsigned retry_after)
 {
     struct kube_watch *watch = ctx;
@@ -345,6 +355,7 @@ static void on_end(void *ctx, enum kube_outcome outcome, struct str message, uns
     find_problem(watch, outcome, message, &problem);
     /* It may be dead without a word, or its server may have no word to say: the next watch will show. */
     bool is_idle = outcome == KUBE_SILENT && watch->is_settled;
+    bool must_list = lacks_streaming(watch, outcome);
     forget_request(watch);
     end_batch(watch);
     if (watch->state == PAUSING)
@@ -352,14 +363,14 @@ static void on_end(void *ctx, enum kube_outcome outcome, struct str message, uns
     if (outcome == KUBE_GONE)
         watch->is_expired = true;
     watch->needs_list |= watch->is_expired;
-    /* Who does not understand it, or does not come to the end of the list, will not do better later. */
-    if (state == STREAMING && (outcome == KUBE_INVALID || outcome == KUBE_SILENT))
+    /* Who does not come to the end of the list will not do better later. */
+    if (must_list || (state == STREAMING && outcome == KUBE_SILENT))
         watch->options.no_streaming = true;
     if (outcome == KUBE_NOT_FOUND && !watch->options.is_built_in) {
         take_missing(watch);
     } else if (problem.text[0] == '\0' && state == LISTING) {
         take_page(watch);
-    } else if (problem.text[0] == '\0' || is_idle) {
+    } else if (problem.text[0] == '\0' || is_idle || must_list) {
         go_on(watch);
     } else if (watch->is_expired && state == WATCHING && watch->failures == 0) {
         watch->failures++;
@@ -377,6 +388,7 @@ static void start_request(struct kube_watch *watch, enum state state, struct buf
                                              watch};
     const struct kube_callbacks callbacks = {on_data, on_turn_end, on_end, watch};
     watch->state = state;
+    watch->started = loop_now(watch->loop);
     watch->why.text[0] = '\0';
     kube_split_free(watch->split);
     watch->split = kube_split_new(state == LISTING ? SPLIT_LIST : SPLIT_VALUES, watch->options.drop,

@@ -47,7 +47,7 @@ struct kube_watch *kube_watch_new(struct loop *loop, struct kube_client *client,
                                   const struct kube_watch_events *events);
 void kube_watch_free(struct kube_watch *watch);
 
-/* Has everything listed anew, soon. Of its own calls only batch_end may do so. */
+/* Has everything listed anew, soon. Of its own calls, only from within batch_end. */
 void kube_watch_relist(struct kube_watch *watch);
 
 /* The server answers others again: if this waits because it did not answer, it need not wait any longer. */

@@ -36,11 +36,11 @@ static void append_path(struct buf *path, const struct kube_watch_options *optio
                query != NULL ? "&" : "");
 }
 
-static void append_watch(struct buf *path, const struct kube_watch_options *options)
+static void append_watch(struct buf *path, const struct kube_watch_options *options, uint32_t lasts)
 {
     append_path(path, options);
     buf_printf(path, "watch=1&allowWatchBookmarks=true&timeoutSeconds=%u",
-               WATCH_LASTS + watch_random(WATCH_LASTS));
+               lasts + watch_random(lasts));
 }
 
 void watch_path_list(struct buf *path, const struct kube_watch_options *options, struct str page,
@@ -58,14 +58,14 @@ void watch_path_list(struct buf *path, const struct kube_watch_options *options,
 
 void watch_path_streaming(struct buf *path, const struct kube_watch_options *options)
 {
-    append_watch(path, options);
+    append_watch(path, options, WATCH_STREAM_LASTS);
     buf_append_str(path, STR("&sendInitialEvents=true&resourceVersionMatch=NotOlderThan"));
 }
 
 void watch_path_watch(struct buf *path, const struct kube_watch_options *options,
                       struct str version)
 {
-    append_watch(path, options);
+    append_watch(path, options, WATCH_LASTS);
     buf_append_str(path, STR("&resourceVersion="));
     append_url_encoded(path, version);
 }

@@ -13,6 +13,9 @@
 void watch_path_list(struct buf *path, const struct kube_watch_options *options, struct str page,
                      bool is_consistent);
 
+/* Seconds that it lasts at least, and as many more at random: long enough for any list. */
+enum { WATCH_STREAM_LASTS = 60 };
+
 /* A watch that begins with all that is there. */
 void watch_path_streaming(struct buf *path, const struct kube_watch_options *options);
 

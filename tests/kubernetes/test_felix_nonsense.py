@@ -77,7 +77,7 @@ SORTS: dict[str, tuple[Nonsense, str]] = {
     "a list": (as_json([]), "an object was expected"),
     "no version": (pages(lambda request: {"kind": "List", "metadata": {}, "items": []}), "no resourceVersion"),
     "no items": (pages(lambda request: {"kind": "List", "metadata": {"resourceVersion": "1"}}), "is no list"),
-    "items that are none": (pages(lambda request: {**listed([]), "items": {"a": {}}}), "is no list"),
+    "items that are none": (pages(lambda request: {**listed([]), "items": {"a": {}}}), "items are no array"),
     "items that are words": (pages(lambda request: listed(["a", "b"])), "an item that is no object"),
     "items that are numbers": (pages(lambda request: listed([1, 2])), "an item that is no object"),
     "the same page": (pages(lambda request: listed([NAMED], **{"continue": "again"})), "the same page of a list for ever"),
