@@ -36,6 +36,7 @@ def parse_arguments():
     parser.add_argument("--starts", type=int, default=3)
     parser.add_argument("--idle", type=int, default=120, help="seconds at rest")
     parser.add_argument("--changes", type=int, default=100, help="of each kind")
+    parser.add_argument("--server-flag", action="append", default=[], help="a flag more for kube-apiserver")
     parser.add_argument("--json", action="store_true")
     return parser.parse_args()
 
@@ -194,7 +195,7 @@ def measure_changes(cluster, felix, sidecars, objects, count):
 
 
 def measure(arguments, folder):
-    with Cluster() as cluster:
+    with Cluster(arguments.server_flag) as cluster:
         cluster.install_crds()
         objects = Objects(arguments.policies, arguments.pods, arguments.local)
         objects.write()
