@@ -36,6 +36,13 @@ static void on_removed(void *ctx, struct str name)
         buf_printf(&world->trace, "-%.*s ", STR_ARG(name));
 }
 
+/* Whether that is of any use the server finds out. */
+static void on_rewritten(void *ctx, struct str name)
+{
+    (void)ctx;
+    (void)name;
+}
+
 static void give_up(void *ctx)
 {
     struct world *world = ctx;
@@ -46,7 +53,7 @@ static void give_up(void *ctx)
 static void open_world(struct world *world)
 {
     struct error err;
-    const struct psync_folder_events events = {on_added, on_removed, world};
+    const struct psync_folder_events events = {on_added, on_removed, on_rewritten, world};
     *world = (struct world){.loop = loop_new(&err)};
     assert_non_null(world->loop);
     world->too_late = (struct loop_timer){.callback = give_up, .ctx = world};
@@ -232,7 +239,7 @@ static void test_made(void **state)
     struct world world;
     open_world(&world);
     check_told("made", &world, "");
-    const struct psync_folder_events events = {on_added, on_removed, &world};
+    const struct psync_folder_events events = {on_added, on_removed, on_rewritten, &world};
     struct psync_folder *deep = psync_folder_open(world.loop, "creds/one/two/three", &events, &err);
     assert_non_null(deep);
     psync_folder_close(deep);
