@@ -38,6 +38,7 @@ enum {
 struct pending {
     uint64_t due;   /* by loop_now; 0: as soon as whoever writes it closes it */
     uint64_t pause; /* the last one before a retry; 0: it is not finished */
+    uint64_t order; /* smaller came first */
     bool was_there; /* under this name was another file right before */
     char name[];
 };
@@ -51,6 +52,7 @@ struct folder_watch {
     struct loop_timer check;
     struct loop_timer soonest; /* of `pending` */
     struct map pending;        /* -> struct pending */
+    uint64_t waits;            /* so far */
     bool is_unread;            /* all is to be looked at, which did not go well so far */
     struct error problem;      /* why not, or why the folder is not back; said once */
 };
@@ -113,6 +115,7 @@ static void drop_all_pending(struct folder_watch *watch)
 static void wait_for(struct folder_watch *watch, struct pending *pending, uint64_t pause)
 {
     pending->due = loop_now(watch->loop) + pause;
+    pending->order = ++watch->waits;
     if (watch->soonest.due == 0 || watch->soonest.due > pending->due)
         loop_arm(watch->loop, &watch->soonest, pause);
 }
@@ -138,6 +141,13 @@ static bool is_finished(const struct folder_watch *watch, const struct pending *
            fstatat(watch->fd, pending->name, &info, AT_SYMLINK_NOFOLLOW) != 0 || info.st_size > 0;
 }
 
+static int compare_order(const void *a, const void *b)
+{
+    const struct pending *first = *(struct pending *const *)a,
+                         *second = *(struct pending *const *)b;
+    return first->order < second->order ? -1 : 1;
+}
+
 /* Notes what is due; of those that are retried, the pause is remembered until they have been looked at. */
 static void note_due(struct folder_watch *watch, struct folder_turn *turn)
 {
@@ -152,6 +162,8 @@ static void note_due(struct folder_watch *watch, struct folder_turn *turn)
         else if (pending->due > 0 && pending->due < next)
             next = pending->due;
     }
+    if (due.count > 1)
+        qsort(due.items, due.count, sizeof(*due.items), compare_order);
     for (uint32_t i = 0; i < due.count; i++) {
         struct pending *pending = due.items[i];
         bool is_retry = pending->pause > 0;
