@@ -241,6 +241,9 @@ static void read_events(struct folder_watch *watch, struct folder_turn *turn)
             note_event(watch, event, turn);
             at += sizeof(*event) + event->len;
         }
+        /* As many come as fit; what comes after them wakes us again. */
+        if ((size_t)len < sizeof(buffer) / 2)
+            return;
     }
 }
 
