@@ -1,6 +1,5 @@
 #include "base/folder_watch.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/epoll.h>
@@ -9,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/disk.h"
+#include "base/folder_list.h"
 #include "base/folder_turn.h"
 #include "base/log.h"
 
@@ -257,72 +257,25 @@ static void look(struct folder_watch *watch, const char *name, bool is_again)
         drop_pending(watch, pending);
 }
 
-static int compare_names(const void *a, const void *b)
-{
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-static void sort_names(struct list *names)
-{
-    if (names->count > 1)
-        qsort(names->items, names->count, sizeof(*names->items), compare_names);
-}
-
-static bool list_files(const struct folder_watch *watch, struct arena *arena, struct list *names,
-                       struct error *err)
-{
-    int fd = openat(watch->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *stream = fd >= 0 ? fdopendir(fd) : NULL;
-    struct dirent *item = NULL;
-    if (stream != NULL) {
-        while (errno = 0, (item = readdir(stream)) != NULL) {
-            if (watch->user.interest(item->d_name) == FOLDER_FILE)
-                list_add(names, (void *)arena_copy(arena, str_from_c(item->d_name)).ptr);
-        }
-    }
-    int error = errno;
-    if (stream != NULL)
-        closedir(stream);
-    else if (fd >= 0)
-        close(fd);
-    /* Half a list would be taken for the end of all that is not on it. */
-    return error == 0 || error_set(err, "cannot list the folder %s: %s",
-                                   quote(str_from_c(watch->path)).text, strerror(error));
-}
-
-/* Adds what the user knows of and is not there, with copies of the names: the user may forget them while they are looked at. */
-static void add_missing(const struct folder_watch *watch, struct arena *arena, struct list *names)
-{
-    struct list known = {0};
-    uint32_t there = names->count;
-    watch->user.list_known(watch->user.ctx, &known);
-    sort_names(&known);
-    for (uint32_t i = 0; i < known.count; i++) {
-        if (bsearch(&known.items[i], names->items, there, sizeof(*names->items), compare_names) ==
-            NULL)
-            list_add(names, (void *)arena_copy(arena, str_from_c(known.items[i])).ptr);
-    }
-    list_free(&known);
-}
-
 /* Files that are being written are left to their writers' close. */
 static bool look_at_all(struct folder_watch *watch, struct error *err)
 {
-    CLEANUP_ARENA struct arena arena = {0};
-    struct list names = {0};
-    watch->is_unread = !list_files(watch, &arena, &names, err);
-    if (!watch->is_unread) {
-        sort_names(&names);
-        add_missing(watch, &arena, &names);
-    }
-    for (uint32_t i = 0; i < names.count && !watch->is_unread; i++) {
-        struct pending *pending = find_pending(watch, names.items[i]);
+    struct folder_list list = {0};
+    struct list known = {0};
+    watch->user.list_known(watch->user.ctx, &known);
+    watch->is_unread = !folder_list_read(&list, watch->fd, watch->user.interest, &known);
+    if (watch->is_unread)
+        error_set(err, "cannot list the folder %s: %s", quote(str_from_c(watch->path)).text,
+                  strerror(errno));
+    list_free(&known);
+    for (uint32_t i = 0; i < list.names.count && !watch->is_unread; i++) {
+        struct pending *pending = find_pending(watch, list.names.items[i]);
         if (pending != NULL && pending->pause == 0)
             continue;
         drop_pending(watch, pending);
-        look(watch, names.items[i], false);
+        look(watch, list.names.items[i], false);
     }
-    list_free(&names);
+    folder_list_free(&list);
     return !watch->is_unread;
 }
 

@@ -22,19 +22,17 @@ static struct str key_text(struct buf *out, const struct model_key *key)
     return buf_str(out);
 }
 
-static struct claim_key *find_key(const struct claims *claims, const struct model_key *key)
+/* The key, made if it is new. */
+static struct claim_key *have_key(struct claims *claims, const struct model_key *key)
 {
-    CLEANUP_BUF struct buf text = {0};
-    return map_get(&claims->keys, key_text(&text, key));
-}
-
-static struct claim_key *add_key(struct claims *claims, const struct model_key *key)
-{
-    CLEANUP_BUF struct buf text = {0};
-    key_text(&text, key);
-    struct claim_key *k = mem_zalloc(sizeof(*k) + text.len);
+    CLEANUP_BUF struct buf buf = {0};
+    struct str text = key_text(&buf, key);
+    struct claim_key *k = map_get(&claims->keys, text);
+    if (k != NULL)
+        return k;
+    k = mem_zalloc(sizeof(*k) + text.len);
     k->text_len = text.len;
-    memcpy(k->text, text.data, text.len);
+    memcpy(k->text, text.ptr, text.len);
     /* "KIND/NAMESPACE/NAME": the names are the tail of the text. */
     const char *name = k->text + text.len - key->name.len;
     k->key =
@@ -44,14 +42,23 @@ static struct claim_key *add_key(struct claims *claims, const struct model_key *
     return k;
 }
 
-struct claim *claims_find(const struct claims *claims, const struct claims_file *file,
-                          const struct model_key *key)
+static void link_to_key(struct claim *claim, struct claim_key *key)
 {
-    struct claim_key *k = find_key(claims, key);
-    struct claim *claim = k != NULL ? k->claims : NULL;
-    while (claim != NULL && claim->file != file)
-        claim = claim->next_of_key;
-    return claim;
+    claim->key = key;
+    claim->next_of_key = key->claims;
+    if (key->claims != NULL)
+        key->claims->prev_of_key = claim;
+    key->claims = claim;
+}
+
+static void unlink_from_key(struct claim *claim)
+{
+    if (claim->prev_of_key != NULL)
+        claim->prev_of_key->next_of_key = claim->next_of_key;
+    else
+        claim->key->claims = claim->next_of_key;
+    if (claim->next_of_key != NULL)
+        claim->next_of_key->prev_of_key = claim->prev_of_key;
 }
 
 static void link_to_file(struct claim *claim, struct claims_file *file)
@@ -76,17 +83,15 @@ static void unlink_from_file(struct claim *claim)
 struct claim *claims_make(struct claims *claims, struct claims_file *file,
                           const struct model_key *key)
 {
-    struct claim *claim = claims_find(claims, file, key);
+    struct claim_key *k = have_key(claims, key);
+    struct claim *claim = k->claims;
+    while (claim != NULL && claim->file != file)
+        claim = claim->next_of_key;
     if (claim != NULL)
         return claim;
-    struct claim_key *k = find_key(claims, key);
-    if (k == NULL)
-        k = add_key(claims, key);
     claim = mem_zalloc(sizeof(*claim));
-    claim->key = k;
     claim->is_void = true;
-    claim->next_of_key = k->claims;
-    k->claims = claim;
+    link_to_key(claim, k);
     link_to_file(claim, file);
     return claim;
 }
@@ -142,10 +147,7 @@ void claims_drop(struct claims *claims, struct claim *claim)
 {
     struct claim_key *key = claim->key;
     bool counted = claims_newest(key) == claim;
-    struct claim **link = &key->claims;
-    while (*link != claim)
-        link = &(*link)->next_of_key;
-    *link = claim->next_of_key;
+    unlink_from_key(claim);
     unlink_from_file(claim);
     free(claim);
     if (key->claims == NULL) {

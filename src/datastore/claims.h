@@ -23,7 +23,7 @@ struct claim {
     bool
         is_void; /* what it says is not in force, so the next reading is news whatever its digest */
     bool seen;   /* in the reading of its file that is under way */
-    struct claim *next_of_key;
+    struct claim *prev_of_key, *next_of_key;
     struct claim *prev_of_file, *next_of_file;
 };
 
@@ -56,10 +56,6 @@ struct claims {
 
 /* The file of this name, made if it is new. */
 struct claims_file *claims_file(struct claims *claims, const char *name);
-
-/* The file's claim on a key, or NULL. */
-struct claim *claims_find(const struct claims *claims, const struct claims_file *file,
-                          const struct model_key *key);
 
 /* The file's claim on a key, made if it is new, and then void and of age 0. */
 struct claim *claims_make(struct claims *claims, struct claims_file *file,
