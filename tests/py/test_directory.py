@@ -198,7 +198,7 @@ def test_a_folder_above_goes_and_comes_back(prepared, levels):
 
 
 def test_another_folder_above(prepared):
-    """The server may not read what it could not read at the start, and says so; all stays in force."""
+    """With Landlock the server may not read what it could not read at the start, and says so; all stays in force."""
     above = prepared.folder / "above"
     above.mkdir()
     prepared.resources = prepared.resources.rename(above / "resources")
@@ -207,8 +207,12 @@ def test_another_folder_above(prepared):
     os.rename(above, prepared.folder / "away")
     shutil.copytree(prepared.folder / "away", above)
     prepared.put("p.yaml", text(allow("PUT")))
-    assert wait_for(lambda: prepared.reports(level="error", msg="Directory cannot be had again"))
-    prepared.expect_no_change("GET")
+    assert wait_for(lambda: prepared.reports(level="error", msg="Directory cannot be had again")
+                    or prepared.reports(msg="Directory is back"))
+    if prepared.reports(msg="Directory is back"):  # a kernel without Landlock, or a build with a sanitizer
+        prepared.expect("PUT")
+    else:
+        prepared.expect_no_change("GET")
     shutil.rmtree(above)
     os.rename(prepared.folder / "away", above)
     prepared.put("p.yaml", text(allow("POST")))
