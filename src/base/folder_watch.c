@@ -27,11 +27,12 @@ enum { READS_A_TURN = 64 };
 enum {
     /* EXCL_UNLINK: what somebody still writes to a file that is gone is nothing about the new one of that name. */
     WATCHED_EVENTS = IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_CREATE |
-                     IN_ATTRIB | IN_MODIFY | IN_MOVE_SELF | IN_DELETE_SELF | IN_ONLYDIR |
-                     IN_EXCL_UNLINK,
+                     IN_ATTRIB | IN_MODIFY | IN_MOVE_SELF | IN_ONLYDIR | IN_EXCL_UNLINK,
     /* Only of their own moves: what else happens in them may be much, and is no concern of ours. MASK_ADD: by a bind mount the
      * folder may be its own ancestor. */
     ANCESTORS_EVENTS = IN_MOVE_SELF | IN_ONLYDIR | IN_MASK_ADD,
+    /* Of a folder that somebody has open, as we do, DELETE_SELF is not told; only its parent tells. */
+    PARENTS_EVENTS = ANCESTORS_EVENTS | IN_DELETE,
 };
 
 /* A name that is not to be looked at yet. */
@@ -40,6 +41,7 @@ struct pending {
     uint64_t pause; /* the last one before a retry; 0: it is not finished */
     uint64_t order; /* smaller came first */
     bool was_there; /* under this name was another file right before */
+    off_t size;     /* of a new one, when it was looked at last */
     char name[];
 };
 
@@ -49,6 +51,7 @@ struct folder_watch {
     char *path;
     int fd; /* -1: the folder is away */
     struct loop_watch inotify;
+    int wd; /* of the folder; the others are of those above it */
     struct loop_timer check;
     struct loop_timer soonest; /* of `pending` */
     struct map pending;        /* -> struct pending */
@@ -132,13 +135,20 @@ void folder_watch_retry(struct folder_watch *watch, const char *name)
     wait_for(watch, pending, pending->pause);
 }
 
-/* A new name to which nobody has written for a while: linked, if there is something in it; else somebody is about to write. If it
- * took the place of another file, then that one's end is news, at any rate. */
-static bool is_finished(const struct folder_watch *watch, const struct pending *pending)
+/* A new name of which no event told for a while that it is written to: linked, if there is something in it; else somebody is about
+ * to write. If it took the place of another file, then that one's end is news, at any rate. */
+static bool is_finished(struct folder_watch *watch, struct pending *pending)
 {
     struct stat info;
-    return pending->was_there ||
-           fstatat(watch->fd, pending->name, &info, AT_SYMLINK_NOFOLLOW) != 0 || info.st_size > 0;
+    if (fstatat(watch->fd, pending->name, &info, AT_SYMLINK_NOFOLLOW) != 0)
+        return true;
+    if (info.st_size != pending->size) {
+        /* Its first bytes come just now, and the event is right behind them. */
+        pending->size = info.st_size;
+        wait_for(watch, pending, LINK_PAUSE);
+        return false;
+    }
+    return info.st_size > 0 || pending->was_there;
 }
 
 static int compare_order(const void *a, const void *b)
@@ -176,18 +186,20 @@ static void note_due(struct folder_watch *watch, struct folder_turn *turn)
     }
     list_free(&due);
     /* Not for each of many names on its own. */
-    if (next < UINT64_MAX)
+    if (next < UINT64_MAX && watch->soonest.due == 0)
         loop_arm(watch->loop, &watch->soonest, next - now > LINK_PAUSE ? next - now : LINK_PAUSE);
 }
 
 /* ---- events ---- */
 
 /* A new name: a file with one name may be one that is about to be written. */
-static bool is_complete(const struct folder_watch *watch, const char *name)
+static bool is_complete(const struct folder_watch *watch, const char *name, off_t *size)
 {
     struct stat info;
-    return fstatat(watch->fd, name, &info, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISREG(info.st_mode) ||
-           info.st_nlink > 1;
+    if (fstatat(watch->fd, name, &info, AT_SYMLINK_NOFOLLOW) != 0)
+        return true;
+    *size = info.st_size;
+    return !S_ISREG(info.st_mode) || info.st_nlink > 1;
 }
 
 static void note_file(struct folder_watch *watch, uint32_t mask, const char *name,
@@ -195,7 +207,8 @@ static void note_file(struct folder_watch *watch, uint32_t mask, const char *nam
 {
     struct pending *pending = find_pending(watch, name);
     bool is_unfinished = pending != NULL && pending->pause == 0;
-    bool is_new = (mask & IN_CREATE) != 0 && !is_complete(watch, name);
+    off_t size = 0;
+    bool is_new = (mask & IN_CREATE) != 0 && !is_complete(watch, name, &size);
     if (is_new || (mask & IN_MODIFY) != 0) {
         /* What was noted of it is over: it would be read half. */
         bool was_noted = folder_turn_forget(turn, name);
@@ -203,6 +216,7 @@ static void note_file(struct folder_watch *watch, uint32_t mask, const char *nam
         pending->due = pending->pause = 0;
         if (is_new) {
             pending->was_there = was_noted;
+            pending->size = size;
             wait_for(watch, pending, LINK_PAUSE);
         }
     } else if ((mask & IN_ATTRIB) == 0 || !is_unfinished) {
@@ -218,8 +232,8 @@ static void note_event(struct folder_watch *watch, const struct inotify_event *e
         drop_all_pending(watch);
         turn->all = true;
     }
-    /* Those of the folder itself and above it have no name: in every turn it is looked whether the folder is in its place. */
-    if (event->len == 0)
+    /* What is told of the folder itself and of those above it wakes us, and in every turn it is looked whether it is in its place. */
+    if (event->wd != watch->wd || event->len == 0)
         return;
     enum folder_interest interest = watch->user.interest(event->name);
     if (interest == FOLDER_MARKER)
@@ -293,6 +307,7 @@ static bool is_in_place(const struct folder_watch *watch)
 static void watch_ancestors(struct folder_watch *watch)
 {
     CLEANUP_BUF struct buf path = {0};
+    uint32_t events = PARENTS_EVENTS;
     struct stat below = {0}, here;
     buf_append_str(&path, str_from_c(watch->path));
     for (;;) {
@@ -303,7 +318,8 @@ static void watch_ancestors(struct folder_watch *watch)
         if (stat(path.data, &here) != 0 ||
             (here.st_dev == below.st_dev && here.st_ino == below.st_ino))
             return;
-        inotify_add_watch(watch->inotify.fd, path.data, ANCESTORS_EVENTS);
+        inotify_add_watch(watch->inotify.fd, path.data, events);
+        events = ANCESTORS_EVENTS;
         below = here;
     }
 }
@@ -328,8 +344,10 @@ static bool attach(struct folder_watch *watch, bool make, struct error *err)
     if (watch->fd < 0)
         return false;
     watch->inotify.fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-    if (watch->inotify.fd < 0 ||
-        inotify_add_watch(watch->inotify.fd, watch->path, WATCHED_EVENTS) < 0)
+    watch->wd = watch->inotify.fd < 0
+                    ? -1
+                    : inotify_add_watch(watch->inotify.fd, watch->path, WATCHED_EVENTS);
+    if (watch->wd < 0)
         error_set(err, "cannot watch the folder %s: %s", quote(str_from_c(watch->path)).text,
                   strerror(errno));
     else if (loop_add(watch->loop, &watch->inotify, EPOLLIN, err)) {

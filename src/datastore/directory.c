@@ -208,8 +208,7 @@ static void look_at(void *ctx, const char *name, bool is_again)
 static void end_turn(void *ctx)
 {
     struct directory *d = ctx;
-    if (folder_watch_fd(d->watch) >= 0)
-        restore_orphans(d);
+    restore_orphans(d);
     if (d->changed)
         d->sink.batch_end(d->sink.ctx);
     d->changed = false;

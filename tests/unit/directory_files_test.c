@@ -307,6 +307,31 @@ static void test_busy(void **state)
     close_world(&world);
 }
 
+/* The same of what is to take another's place: the removed version stays until it can be read. */
+static void test_busy_beside_removed(void **state)
+{
+    (void)state;
+    struct world world;
+    write_file("a.yaml", POLICY("x", "a"));
+    write_file("b.yaml", POLICY("x", "b") POLICY("o", "b"));
+    open_world(&world);
+    check_told("both", &world, "x=a x=b o=b ");
+    /* A file that gives EIO. */
+    assert_int_equal(symlink("/proc/self/mem", ".link"), 0);
+    assert_int_equal(rename(".link", "a.yaml"), 0);
+    check_told("unreadable", &world, "");
+    remove_file("b.yaml");
+    check_told("what it says may come", &world, "o- ");
+    write_file("c.yaml", POLICY("o", "c"));
+    check_told("nor later", &world, "o=c ");
+    check_problems("said once", &world, 1);
+    write_file("new", POLICY("x", "a2"));
+    assert_int_equal(symlink("new", ".link"), 0);
+    assert_int_equal(rename(".link", "a.yaml"), 0);
+    check_told("readable", &world, "x=a2 ");
+    close_world(&world);
+}
+
 static int make_folder(void **state)
 {
     (void)state;
@@ -334,6 +359,7 @@ int main(void)
         cmocka_unit_test_teardown(test_changed_without_a_word, empty_folder),
         cmocka_unit_test_teardown(test_many_restored, empty_folder),
         cmocka_unit_test_teardown(test_busy, empty_folder),
+        cmocka_unit_test_teardown(test_busy_beside_removed, empty_folder),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }
