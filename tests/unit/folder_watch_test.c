@@ -205,6 +205,9 @@ static void test_each_once_in_order(void **state)
     assert_int_equal(symlink("d", FOLDER "/link"), 0);
     assert_int_equal(mkdir(FOLDER "/folder", 0755), 0);
     check_looks("links, folders", &world, 1, "link=1 folder- ");
+    write_file("p/a", "");
+    assert_int_equal(unlink("p/a"), 0);
+    check_looks("beside the folder", &world, 1, "");
     write_file(FOLDER "/marker", "");
     check_looks("a marker: all", &world, 1, "a=1 d=1 folder- link=1 ");
     close_world(&world);
