@@ -16,7 +16,8 @@
  *
  * The policy's folder: the kernel ties the permission to the folder that is there, not to its path, and one that is removed and
  * made anew has to be picked up again (datastore/directory.h). So what may be read is the folder that holds it. If that is the
- * root, it is the policy's folder alone, which then must not be replaced. Links in it that lead elsewhere cannot be read.
+ * root, it is the policy's folder alone, which then must not be replaced. Links in it that lead elsewhere cannot be read. That the
+ * folders above it are moved can be noticed all the same: Landlock has no say in what is watched or looked at (stat).
  *
  * What is open stays usable: listening sockets, a file under /proc. What will be needed and is not allowed must be opened
  * before.

@@ -1,33 +1,15 @@
 #include "datastore/directory.h"
 
-#include <dirent.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
-#include <sys/epoll.h>
-#include <sys/inotify.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
+#include "base/folder_watch.h"
 #include "base/log.h"
 #include "datastore/claims.h"
 #include "datastore/file.h"
 
-/* How often a folder that went away is looked for, in milliseconds. */
-enum { RETRY_PAUSE = 1000 };
-
-enum {
-    WATCHED_EVENTS = IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_CREATE |
-                     IN_ATTRIB | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR,
-};
-
 struct directory {
-    struct loop *loop;
     struct datastore_sink sink;
-    char *path;
-    int folder_fd;
-    struct loop_watch inotify; /* fd -1: the folder is away */
-    struct loop_timer retry;
+    struct folder_watch *watch;
     struct claims claims;
     bool changed; /* the sink was told something since the last batch_end */
 };
@@ -40,65 +22,45 @@ static void tell_update(struct directory *d, struct model_resource *resource)
     d->sink.update(d->sink.ctx, resource);
 }
 
+static void tell_removal(struct directory *d, struct claim_key *key)
+{
+    if (!key->is_told)
+        return;
+    key->is_told = false;
+    d->changed = true;
+    d->sink.remove(d->sink.ctx, &key->key);
+}
+
 /* Takes the resource. */
 static void take_resource(struct directory *d, struct claims_file *file,
-                          struct model_resource *resource)
+                          struct model_resource *resource, const struct datastore_sink *problems)
 {
-    struct claim *claim = claims_find(&d->claims, file, &resource->key);
-    if (claim != NULL && claim->seen)
-        datastore_report(&d->sink,
+    struct claim *claim = claims_make(&d->claims, file, &resource->key);
+    struct claim_key *key = claim->key;
+    if (claim->seen)
+        datastore_report(problems,
                          &(struct datastore_problem){
                              .what = "Resource stands twice in a file; the later one counts",
                              .place = file->name,
                              .line = resource->line,
                              .is_warning = true,
                              .message = resource->key.name});
-    bool is_new = claim == NULL || claim->digest != resource->digest;
-    if (claim != NULL)
-        claim->seen = true;
-    if (!is_new || !datastore_is_used(resource, claim != NULL)) {
+    bool is_restored = key->is_orphan && claims_newest(key) == claim;
+    bool is_new = claim->is_void || claim->digest != resource->digest || is_restored;
+    claim->seen = true;
+    if (!is_new || !datastore_is_used(resource, key->is_sound)) {
         model_resource_free(resource);
         return;
     }
-    claims_assert(&d->claims, file, &resource->key, resource->digest)->seen = true;
+    claims_assert(&d->claims, claim, resource->digest, resource->broken.len == 0);
     tell_update(d, resource);
-}
-
-/* Reads another file for the one resource that is in force again now that a newer claim on it is gone. */
-static void restore_from(struct directory *d, const struct claim *claim)
-{
-    struct file_contents contents;
-    struct error err;
-    bool gone;
-    struct model_resource *found = NULL;
-    if (!file_read(d->folder_fd, claim->file->name, &d->sink, &contents, &gone, &err))
-        return; /* its own event is on its way */
-    for (size_t i = 0; i < contents.count; i++) {
-        struct model_resource *resource = contents.resources[i];
-        if (model_key_eq(&resource->key, &claim->key->key) && datastore_is_used(resource, false)) {
-            model_resource_free(found);
-            found = resource;
-        } else {
-            model_resource_free(resource);
-        }
-    }
-    free(contents.resources);
-    if (found != NULL)
-        tell_update(d, found);
 }
 
 static void drop_claim(struct directory *d, struct claim *claim)
 {
-    struct claim_key *key = claim->key;
-    bool was_in_force = claims_newest(key) == claim;
-    bool was_only_one = key->claims == claim && claim->next_of_key == NULL;
-    if (was_only_one) {
-        d->changed = true;
-        d->sink.remove(d->sink.ctx, &key->key);
-    }
+    if (claim->key->claims == claim && claim->next_of_key == NULL)
+        tell_removal(d, claim->key);
     claims_drop(&d->claims, claim);
-    if (was_in_force && !was_only_one)
-        restore_from(d, claims_newest(key));
 }
 
 /* Drops the claims that the last reading did not make again. */
@@ -112,244 +74,165 @@ static void drop_unseen(struct directory *d, struct claims_file *file)
     }
 }
 
-static void load_file(struct directory *d, const char *name)
+static void report_unread(const struct claims_file *file, const struct datastore_sink *problems,
+                          const struct error *err)
+{
+    const char *what = file->claims != NULL
+                           ? "File cannot be read; what it said before stays in force"
+                           : "File cannot be read; nothing of it is in force";
+    datastore_report(problems, &(struct datastore_problem){.what = what,
+                                                           .place = file->name,
+                                                           .message = str_from_c(err->text)});
+}
+
+static void take_contents(struct directory *d, struct claims_file *file,
+                          struct file_contents *contents, const struct datastore_sink *problems)
+{
+    for (size_t i = 0; i < contents->count; i++)
+        take_resource(d, file, contents->resources[i], problems);
+    free(contents->resources);
+    if (!contents->is_partial)
+        drop_unseen(d, file);
+}
+
+/* `problems` is told what is wrong in it; `is_again`: but not once more that it cannot be read. */
+static void load_file(struct directory *d, const char *name, const struct datastore_sink *problems,
+                      bool is_again)
 {
     struct file_contents contents;
     struct error err;
-    bool gone;
     struct claims_file *file = claims_file(&d->claims, name);
-    bool readable = file_read(d->folder_fd, name, &d->sink, &contents, &gone, &err);
-    if (!readable && !gone) {
-        datastore_report(&d->sink,
-                         &(struct datastore_problem){
-                             .what = file->claims != NULL
-                                         ? "File cannot be read; what it said before stays in force"
-                                         : "File cannot be read; nothing of it is in force",
-                             .place = name,
-                             .message = str_from_c(err.text)});
+    enum disk_result result = file_read(folder_watch_fd(d->watch), name, problems, &contents, &err);
+    file->read = ++d->claims.clock;
+    file->is_busy = result == DISK_BUSY;
+    if (result == DISK_FAILED || (result == DISK_BUSY && !is_again))
+        report_unread(file, problems, &err);
+    if (result == DISK_BUSY)
+        folder_watch_retry(d->watch, name);
+    if (result == DISK_FAILED || result == DISK_BUSY)
         return;
-    }
     for (struct claim *claim = file->claims; claim != NULL; claim = claim->next_of_file)
         claim->seen = false;
-    for (size_t i = 0; readable && i < contents.count; i++)
-        take_resource(d, file, contents.resources[i]);
-    if (readable)
-        free(contents.resources);
-    if (gone || !contents.is_partial)
+    if (result == DISK_READ) {
+        take_contents(d, file, &contents, problems);
+    } else {
         drop_unseen(d, file);
-    if (gone)
         claims_forget_file(&d->claims, file);
+    }
+}
+
+/* ---- resources that have left the file that counted ---- */
+
+static void ignore_problem(void *ctx, const struct datastore_problem *problem)
+{
+    (void)ctx;
+    (void)problem;
+}
+
+/* The file that is to say what counts now says nothing that can be read or used. What the other file said must not stay. */
+static void close_orphan(struct directory *d, struct claim_key *key)
+{
+    CLEANUP_ARENA struct arena arena = {0};
+    struct claim *claim = claims_newest(key);
+    struct model_resource *resource = model_resource_new_unreadable(
+        &key->key, STR("what is said of it cannot be read, and was not in force before"));
+    claim->is_void = true;
+    claims_settle(&d->claims, key);
+    bool is_used = datastore_is_used(resource, false);
+    datastore_report(&d->sink,
+                     &(struct datastore_problem){
+                         .what = is_used ? "Resource has left another file, and what this one says "
+                                           "of it cannot be read; it refuses"
+                                         : "Resource has left another file, and what this one says "
+                                           "of it cannot be read; it is gone",
+                         .place = claim->file->name,
+                         .message = model_key_format(&arena, &key->key)});
+    if (is_used) {
+        key->is_told = true;
+        tell_update(d, resource);
+    } else {
+        tell_removal(d, key);
+        model_resource_free(resource);
+    }
+}
+
+/* Reads the files that say of orphans what counts now, each once for all of them. */
+static void restore_orphans(struct directory *d)
+{
+    /* What is wrong in such a file was reported when it changed. */
+    const struct datastore_sink problems = {.problem = ignore_problem};
+    struct list waiting = {0};
+    struct claim_key *key;
+    while ((key = d->claims.orphans) != NULL) {
+        struct claims_file *file = claims_newest(key)->file;
+        if (file->is_busy) {
+            /* It is being retried. Nothing takes its claims away meanwhile, so the key stays. */
+            claims_settle(&d->claims, key);
+            list_add(&waiting, key);
+        } else if (file->read < key->orphaned) {
+            load_file(d, file->name, &problems, false);
+        } else {
+            close_orphan(d, key);
+        }
+    }
+    for (uint32_t i = 0; i < waiting.count; i++)
+        claims_make_orphan(&d->claims, waiting.items[i]);
+    list_free(&waiting);
 }
 
 /* ---- the folder ---- */
 
-struct names {
-    char **items;
-    size_t count, capacity;
-};
-
-static int compare_names(const void *a, const void *b)
+static enum folder_interest interest(const char *name)
 {
-    return strcmp(*(char *const *)a, *(char *const *)b);
+    /* Kubernetes mounts ConfigMaps as links through this one, and changes them by swapping it. */
+    if (strcmp(name, "..data") == 0)
+        return FOLDER_MARKER;
+    return file_is_data(name) ? FOLDER_FILE : FOLDER_IGNORED;
 }
 
-static void add_name(struct names *names, const char *name)
+static void list_known(void *ctx, struct list *names)
 {
-    MEM_GROW(names->items, names->count, names->capacity);
-    names->items[names->count++] = mem_strndup(str_from_c(name));
-}
-
-static void free_names(struct names *names)
-{
-    for (size_t i = 0; i < names->count; i++)
-        free(names->items[i]);
-    free(names->items);
-}
-
-/* The data files of the folder, and those that it had before. */
-static struct names list_names(struct directory *d)
-{
-    struct names names = {0};
+    struct directory *d = ctx;
     size_t position = 0;
     struct map_entry *entry;
     while ((entry = map_next(&d->claims.files, &position)) != NULL)
-        add_name(&names, ((struct claims_file *)entry->value)->name);
-    int fd = openat(d->folder_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *stream = fd >= 0 ? fdopendir(fd) : NULL;
-    if (stream == NULL) {
-        if (fd >= 0)
-            close(fd);
-        log_event(LOG_ERROR, "Directory cannot be listed", LOG_C("directory", d->path),
-                  LOG_C("problem", strerror(errno)));
-        return names;
-    }
-    struct dirent *item;
-    while ((item = readdir(stream)) != NULL) {
-        if (file_is_data(item->d_name))
-            add_name(&names, item->d_name);
-    }
-    closedir(stream);
-    return names;
+        list_add(names, ((struct claims_file *)entry->value)->name);
 }
 
-/* Loads all files in the order of their names, so that the outcome of a start does not depend on the file system. */
-static void load_all(struct directory *d)
+static void look_at(void *ctx, const char *name, bool is_again)
 {
-    struct names names = list_names(d);
-    if (names.count > 1)
-        qsort(names.items, names.count, sizeof(*names.items), compare_names);
-    for (size_t i = 0; i < names.count; i++) {
-        if (i == 0 || strcmp(names.items[i], names.items[i - 1]) != 0)
-            load_file(d, names.items[i]);
-    }
-    if (names.count == 0)
-        log_event(LOG_WARNING, "Directory holds no .yaml, .yml or .json files",
-                  LOG_C("directory", d->path));
-    free_names(&names);
+    struct directory *d = ctx;
+    load_file(d, name, &d->sink, is_again);
 }
 
-static void end_batch(struct directory *d)
+static void end_turn(void *ctx)
 {
+    struct directory *d = ctx;
+    restore_orphans(d);
     if (d->changed)
         d->sink.batch_end(d->sink.ctx);
     d->changed = false;
-}
-
-/* ---- watching ---- */
-
-static void on_inotify(void *ctx, uint32_t events);
-
-/* Opens the folder and watches it; sets err if either fails. */
-static bool attach(struct directory *d, struct error *err)
-{
-    d->folder_fd = open(d->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (d->folder_fd < 0)
-        return error_set(err, "cannot open directory %s: %s", quote(str_from_c(d->path)).text,
-                         strerror(errno));
-    d->inotify = (struct loop_watch){inotify_init1(IN_NONBLOCK | IN_CLOEXEC), on_inotify, d};
-    if (d->inotify.fd >= 0 && inotify_add_watch(d->inotify.fd, d->path, WATCHED_EVENTS) >= 0 &&
-        loop_add(d->loop, &d->inotify, EPOLLIN, err))
-        return true;
-    error_set(err, "cannot watch directory %s: %s", quote(str_from_c(d->path)).text,
-              strerror(errno));
-    if (d->inotify.fd >= 0)
-        close(d->inotify.fd);
-    close(d->folder_fd);
-    d->inotify.fd = d->folder_fd = -1;
-    return false;
-}
-
-static void detach(struct directory *d)
-{
-    if (d->inotify.fd < 0)
-        return;
-    loop_remove(d->loop, &d->inotify);
-    close(d->inotify.fd);
-    close(d->folder_fd);
-    d->inotify.fd = d->folder_fd = -1;
-}
-
-static void on_retry(void *ctx)
-{
-    struct directory *d = ctx;
-    struct error err;
-    if (!attach(d, &err)) {
-        loop_arm(d->loop, &d->retry, RETRY_PAUSE);
-        return;
-    }
-    log_event(LOG_INFO, "Directory is back", LOG_C("directory", d->path));
-    load_all(d);
-    end_batch(d);
-}
-
-static void lose_folder(struct directory *d)
-{
-    log_event(LOG_ERROR, "Directory went away; all that it said stays in force until it is back",
-              LOG_C("directory", d->path));
-    detach(d);
-    loop_arm(d->loop, &d->retry, RETRY_PAUSE);
-}
-
-/* A new name: of a file that somebody still writes, its close will tell; links are complete at once. */
-static bool is_complete_when_created(const struct directory *d, const char *name)
-{
-    struct stat info;
-    return fstatat(d->folder_fd, name, &info, AT_SYMLINK_NOFOLLOW) == 0 &&
-           (S_ISLNK(info.st_mode) || info.st_nlink > 1);
-}
-
-/* What the events of one turn ask for. */
-struct work {
-    struct names files;
-    bool all;  /* look at everything: events were lost, or a mounted ConfigMap was swapped */
-    bool lost; /* the folder itself is gone */
-};
-
-static void note_event(struct directory *d, const struct inotify_event *event, struct work *work)
-{
-    if ((event->mask & (IN_DELETE_SELF | IN_MOVE_SELF | IN_IGNORED | IN_UNMOUNT)) != 0) {
-        work->lost = true;
-    } else if ((event->mask & IN_Q_OVERFLOW) != 0) {
-        work->all = true;
-    } else if (event->len > 0 && strcmp(event->name, "..data") == 0) {
-        /* Kubernetes mounts ConfigMaps as links through this one, and changes them by swapping it. */
-        work->all = true;
-    } else if (event->len > 0 && file_is_data(event->name)) {
-        if ((event->mask & IN_CREATE) == 0 || is_complete_when_created(d, event->name))
-            add_name(&work->files, event->name);
-    }
-}
-
-/* All events that are waiting. */
-static struct work read_events(struct directory *d)
-{
-    _Alignas(struct inotify_event) char buffer[16 * 1024];
-    struct work work = {0};
-    ssize_t len;
-    while ((len = read(d->inotify.fd, buffer, sizeof(buffer))) > 0) {
-        for (char *at = buffer; at < buffer + len;) {
-            const struct inotify_event *event = (const struct inotify_event *)at;
-            note_event(d, event, &work);
-            at += sizeof(*event) + event->len;
-        }
-    }
-    return work;
-}
-
-static void on_inotify(void *ctx, uint32_t events)
-{
-    struct directory *d = ctx;
-    (void)events;
-    struct work work = read_events(d);
-    if (work.files.count > 1)
-        qsort(work.files.items, work.files.count, sizeof(*work.files.items), compare_names);
-    if (work.lost)
-        lose_folder(d);
-    else if (work.all)
-        load_all(d);
-    for (size_t i = 0; i < work.files.count && !work.lost && !work.all; i++) {
-        if (i == 0 || strcmp(work.files.items[i], work.files.items[i - 1]) != 0)
-            load_file(d, work.files.items[i]);
-    }
-    free_names(&work.files);
-    end_batch(d);
 }
 
 struct directory *directory_open(struct loop *loop, const char *path,
                                  const struct datastore_sink *sink, struct error *err)
 {
     struct directory *d = mem_zalloc(sizeof(*d));
-    d->loop = loop;
+    const struct folder_watch_user user = {.title = "Directory",
+                                           .interest = interest,
+                                           .list_known = list_known,
+                                           .look = look_at,
+                                           .turn_end = end_turn,
+                                           .ctx = d};
     d->sink = *sink;
-    d->path = mem_strndup(str_from_c(path));
-    d->retry = (struct loop_timer){.callback = on_retry, .ctx = d};
-    d->folder_fd = d->inotify.fd = -1;
-    if (!attach(d, err)) {
+    d->watch = folder_watch_open(loop, path, &user, err);
+    if (d->watch == NULL || !folder_watch_read_all(d->watch, err)) {
         directory_close(d);
         return NULL;
     }
-    /* Watched first, read then: a change in between is read twice rather than never. */
-    load_all(d);
+    if (d->claims.files.count == 0)
+        log_event(LOG_WARNING, "Directory holds no .yaml, .yml or .json files",
+                  LOG_C("directory", path));
     d->sink.in_sync(d->sink.ctx);
     d->sink.batch_end(d->sink.ctx);
     d->changed = false;
@@ -360,9 +243,7 @@ void directory_close(struct directory *d)
 {
     if (d == NULL)
         return;
-    loop_disarm(d->loop, &d->retry);
-    detach(d);
+    folder_watch_close(d->watch);
     claims_free(&d->claims);
-    free(d->path);
     free(d);
 }

@@ -1,12 +1,5 @@
 #include "datastore/file.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <stdlib.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-#include "base/log.h"
 #include "model/decode.h"
 
 bool file_is_data(const char *name)
@@ -14,41 +7,6 @@ bool file_is_data(const char *name)
     struct str s = str_from_c(name);
     return name[0] != '.' && (str_ends_with(s, STR(".yaml")) || str_ends_with(s, STR(".yml")) ||
                               str_ends_with(s, STR(".json")));
-}
-
-static bool read_all(int fd, struct buf *text, struct error *err)
-{
-    for (;;) {
-        ssize_t n = read(fd, buf_reserve(text, 64 * 1024), 64 * 1024);
-        if (n == 0)
-            return true;
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return error_set(err, "cannot read: %s", strerror(errno));
-        text->len += (size_t)n;
-        if (text->len > FILE_LIMIT)
-            return error_set(err, "larger than 1 GiB");
-    }
-}
-
-static bool read_text(int directory_fd, const char *name, struct buf *text, bool *gone,
-                      struct error *err)
-{
-    struct stat info;
-    /* O_NONBLOCK: opening a FIFO must not wait for a writer. */
-    CLEANUP_CLOSE int fd = openat(directory_fd, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0) {
-        error_set(err, "cannot open: %s", strerror(errno));
-        /* A link to nowhere is there, and cannot be read. */
-        *gone = errno == ENOENT && fstatat(directory_fd, name, &info, AT_SYMLINK_NOFOLLOW) != 0 &&
-                errno == ENOENT;
-        return false;
-    }
-    *gone = false;
-    if (fstat(fd, &info) != 0 || !S_ISREG(info.st_mode))
-        return error_set(err, "not a regular file");
-    return read_all(fd, text, err);
 }
 
 static void report(const struct datastore_sink *sink, const char *file, unsigned line,
@@ -83,18 +41,19 @@ static void take_document(struct arena *arena, const struct doc_entry *entry, co
     }
 }
 
-bool file_read(int directory_fd, const char *name, const struct datastore_sink *sink,
-               struct file_contents *contents, bool *gone, struct error *err)
+enum disk_result file_read(int directory_fd, const char *name, const struct datastore_sink *sink,
+                           struct file_contents *contents, struct error *err)
 {
     CLEANUP_BUF struct buf text = {0};
     CLEANUP_ARENA struct arena arena = {0};
     size_t capacity = 0;
     *contents = (struct file_contents){0};
-    if (!read_text(directory_fd, name, &text, gone, err))
-        return false;
+    enum disk_result result = disk_read(directory_fd, name, true, FILE_LIMIT, &text, err);
+    if (result != DISK_READ)
+        return result;
     struct doc_file documents =
         doc_load(&arena, buf_str(&text), str_ends_with(str_from_c(name), STR(".json")));
     for (size_t i = 0; i < documents.count; i++)
         take_document(&arena, &documents.entries[i], name, sink, contents, &capacity);
-    return true;
+    return DISK_READ;
 }

@@ -3,7 +3,7 @@
 #ifndef DATASTORE_FILE_H
 #define DATASTORE_FILE_H
 
-#include "base/error.h"
+#include "base/disk.h"
 #include "datastore/datastore.h"
 
 /* A file larger than this is refused: it is surely not policy. */
@@ -19,9 +19,9 @@ struct file_contents {
 /* Whether a name is one of a data file: .yaml, .yml, .json, not hidden. */
 bool file_is_data(const char *name);
 
-/* Reads `name` in the folder `directory_fd`, and reports to the sink what is wrong in it, each thing with file and line. False:
- * the file itself cannot be read (*gone: because it is not there). */
-bool file_read(int directory_fd, const char *name, const struct datastore_sink *sink,
-               struct file_contents *contents, bool *gone, struct error *err);
+/* Reads `name` in the folder `directory_fd`, and reports to the sink what is wrong in it, each thing with file and line. Only with
+ * DISK_READ there are contents. */
+enum disk_result file_read(int directory_fd, const char *name, const struct datastore_sink *sink,
+                           struct file_contents *contents, struct error *err);
 
 #endif

@@ -1,5 +1,6 @@
 #include "model/resource.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 enum { NAMESPACED = 1, POLICY = 2, STAGED = 4 };
@@ -30,6 +31,24 @@ static const struct {
     [MODEL_FELIX_CONFIGURATION] = {STR_INIT("FelixConfiguration"), 0},
     [MODEL_CLUSTER_INFORMATION] = {STR_INIT("ClusterInformation"), 0},
 };
+
+struct model_resource *model_resource_new_unreadable(const struct model_key *key, struct str why)
+{
+    struct model_resource *r = mem_zalloc(sizeof(*r));
+    r->key.kind = key->kind;
+    r->key.namespace = arena_copy(&r->arena, key->namespace);
+    r->key.name = arena_copy(&r->arena, key->name);
+    r->broken = arena_copy(&r->arena, why);
+    if (model_kind_is_policy(key->kind))
+        r->policy = (struct model_policy){.tier = MODEL_TIER_UNREADABLE,
+                                          .has_order = true,
+                                          .order = -INFINITY,
+                                          .applies_ingress = true,
+                                          .applies_egress = true};
+    else if (key->kind == MODEL_TIER)
+        r->tier = (struct model_tier){.has_order = true, .order = -INFINITY};
+    return r;
+}
 
 void model_resource_free(struct model_resource *resource)
 {

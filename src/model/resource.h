@@ -254,6 +254,10 @@ struct model_resource {
     };
 };
 
+/* A broken one of which nothing is known but its key; `why` is for people. It is what a text would give that says nothing else
+ * that can be read. */
+struct model_resource *model_resource_new_unreadable(const struct model_key *key, struct str why);
+
 void model_resource_free(struct model_resource *resource);
 
 /* "NetworkPolicy", "Pod", …: the kind as the user writes it; for MODEL_KUBERNETES_NETWORK_POLICY the wire's

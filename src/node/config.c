@@ -77,7 +77,7 @@ bool node_config_read(const char *path, bool must_exist, struct arena *arena,
     enum { FILE_LIMIT = 64 * 1024 };
     CLEANUP_BUF struct buf text = {0};
     enum disk_result result = disk_read(AT_FDCWD, path, true, FILE_LIMIT, &text, err);
-    if (result == DISK_FAILED || (result == DISK_GONE && must_exist))
+    if (result != DISK_READ && (result != DISK_GONE || must_exist))
         return false;
     if (result == DISK_GONE)
         buf_append_str(&text, STR("{}"));

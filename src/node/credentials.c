@@ -85,22 +85,31 @@ static struct file_name name_file(struct str name)
     return file;
 }
 
+enum disk_result credentials_read_at(int folder, struct str name, struct arena *arena,
+                                     struct credentials *c, struct error *err)
+{
+    CLEANUP_BUF struct buf text = {0};
+    if (!credentials_check_name("the name of the credentials file", name, err))
+        return DISK_FAILED;
+    struct file_name file = name_file(name);
+    enum disk_result result =
+        disk_read(folder, file.text, false, CREDENTIALS_FILE_LIMIT, &text, err);
+    if (result != DISK_READ ||
+        credentials_parse(arena, buf_str(&text), &credentials_file_keys, c, err))
+        return result;
+    error_prefix(err, "%s", quote(str_from_c(file.text)).text);
+    return DISK_FAILED;
+}
+
 enum disk_result credentials_read(const char *folder, struct str name, struct arena *arena,
                                   struct credentials *c, struct error *err)
 {
-    CLEANUP_BUF struct buf text = {0};
     if (!credentials_check_name("the name of the credentials file", name, err))
         return DISK_FAILED;
     CLEANUP_CLOSE int fd = disk_open_folder(folder, false, err);
     if (fd < 0)
         return errno == ENOENT ? DISK_GONE : DISK_FAILED;
-    struct file_name file = name_file(name);
-    enum disk_result result = disk_read(fd, file.text, false, CREDENTIALS_FILE_LIMIT, &text, err);
-    if (result == DISK_READ &&
-        !credentials_parse(arena, buf_str(&text), &credentials_file_keys, c, err)) {
-        error_prefix(err, "%s", quote(str_from_c(file.text)).text);
-        result = DISK_FAILED;
-    }
+    enum disk_result result = credentials_read_at(fd, name, arena, c, err);
     if (result != DISK_READ)
         error_prefix(err, "credentials in %s", quote(str_from_c(folder)).text);
     return result;

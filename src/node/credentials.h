@@ -15,9 +15,9 @@
 #ifndef NODE_CREDENTIALS_H
 #define NODE_CREDENTIALS_H
 
+#include "base/disk.h"
 #include "base/error.h"
 #include "base/mem.h"
-#include "node/disk.h"
 
 enum {
     /* Bytes of NAME and of UID. UIDs have 36, ids of CSI's ephemeral volumes 68. */
@@ -57,6 +57,9 @@ void credentials_format(struct buf *out, const struct credentials *c);
 /* Reads FOLDER/NAME.json. The values live in the arena. A link is not followed. */
 enum disk_result credentials_read(const char *folder, struct str name, struct arena *arena,
                                   struct credentials *c, struct error *err);
+/* The same, in an open folder, which the error does not name. */
+enum disk_result credentials_read_at(int folder, struct str name, struct arena *arena,
+                                     struct credentials *c, struct error *err);
 
 /* Writes FOLDER/NAME.json in one step, with mode 0644; the folder is made if it is missing. If it fails, an old file stays, and
  * of the new one nothing. Writers of the same NAME must take turns. */

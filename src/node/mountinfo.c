@@ -2,7 +2,7 @@
 
 #include <fcntl.h>
 
-#include "node/disk.h"
+#include "base/disk.h"
 
 static bool is_octal(char c)
 {

@@ -183,7 +183,7 @@ static void clean_volume(struct cleaning *c, struct str name)
     enum disk_result result = read_credentials(c, name, &credentials, &err);
     if (result == DISK_READ && has_pod(c, credentials.uid))
         return;
-    if (result == DISK_FAILED || !volume_forget(c->homes, name, &err)) {
+    if ((result != DISK_READ && result != DISK_GONE) || !volume_forget(c->homes, name, &err)) {
         warn(c, "Cannot take away what may be a stale volume", name, err.text);
         return;
     }

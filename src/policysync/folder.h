@@ -2,8 +2,10 @@
  *
  *     P/creds/NAME.json   (see node/credentials.h)
  *
- * Files are read when they appear, also those that are there at the start. Anything else in the folder is passed over; a file that
- * is bad is reported, and as good as not there until it changes. If the folder goes away, what it said stays until it is back.
+ * Files are read when they appear (by a close, a rename or a link), also those that are there at the start. Anything else in the
+ * folder is passed over; a file that is bad is reported, and as good as not there until it changes. One that cannot be read for a
+ * reason that passes (no descriptors left) says what it said before, until it can. If the folder goes away, what it said stays
+ * until it is back. base/folder_watch.h has the whole account.
  *
  * Threads: the loop's.
  */
@@ -19,6 +21,8 @@ struct psync_folder_events {
     /* A volume is there; or its file says something else than before: then `removed` came first. Texts are borrowed. */
     void (*added)(void *ctx, struct str name, const struct credentials *credentials);
     void (*removed)(void *ctx, struct str name);
+    /* Its file was written anew, or looked at once more, and says the same: maybe the volume was unmounted and mounted in between. */
+    void (*rewritten)(void *ctx, struct str name);
     void *ctx;
 };
 

@@ -303,13 +303,37 @@ static void on_retry(void *ctx)
     }
 }
 
+static void stop_listening(struct socket *socket)
+{
+    if (socket->grpc == NULL)
+        return;
+    listen_remove_at(socket->folder_fd, SOCKET_NAME, &socket->listener);
+    close(socket->folder_fd);
+    grpc_server_free(socket->grpc); /* ends its streams */
+    socket->folder_fd = -1;
+    socket->grpc = NULL;
+}
+
+static bool is_same_file(const struct stat *info, dev_t device, ino_t inode)
+{
+    return info->st_dev == device && info->st_ino == inode;
+}
+
+/* Whether whoever looks into P/mount/NAME finds the socket that listens. What is open keeps its number, so no other has it. */
+static bool can_be_reached(const struct socket *socket)
+{
+    CLEANUP_BUF struct buf path = {0};
+    struct stat folder, place, found;
+    buf_printf(&path, "%s/mount/%.*s%c", socket->server->prefix, STR_ARG(socket->name), '\0');
+    return fstat(socket->folder_fd, &folder) == 0 && lstat(path.data, &place) == 0 &&
+           is_same_file(&place, folder.st_dev, folder.st_ino) &&
+           fstatat(socket->folder_fd, SOCKET_NAME, &found, AT_SYMLINK_NOFOLLOW) == 0 &&
+           is_same_file(&found, socket->listener.device, socket->listener.inode);
+}
+
 static void close_socket(struct socket *socket)
 {
-    if (socket->grpc != NULL) {
-        listen_remove_at(socket->folder_fd, SOCKET_NAME, &socket->listener);
-        close(socket->folder_fd);
-        grpc_server_free(socket->grpc); /* ends its streams */
-    }
+    stop_listening(socket);
     arena_free(&socket->arena);
     free(socket);
 }
@@ -340,13 +364,26 @@ static void on_volume_gone(void *ctx, struct str name)
     close_socket(socket);
 }
 
+static void on_volume_rewritten(void *ctx, struct str name)
+{
+    struct psync_server *server = ctx;
+    struct socket *socket = map_get(&server->sockets, name);
+    if (socket == NULL || socket->grpc == NULL || can_be_reached(socket))
+        return;
+    log_event(LOG_WARNING, "A workload's socket is not in its place any more; it is made anew",
+              LOG_STR("workload", socket->workload), LOG_STR("volume", socket->name));
+    stop_listening(socket);
+    start_listening(socket);
+}
+
 /* ---- the server ---- */
 
 struct psync_server *psync_server_new(struct loop *loop, struct feed *feed, const char *prefix,
                                       struct error *err)
 {
     struct psync_server *server = mem_zalloc(sizeof(*server));
-    const struct psync_folder_events events = {on_volume, on_volume_gone, server};
+    const struct psync_folder_events events = {on_volume, on_volume_gone, on_volume_rewritten,
+                                               server};
     CLEANUP_BUF struct buf path = {0};
     server->loop = loop;
     server->feed = feed;

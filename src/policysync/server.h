@@ -6,6 +6,9 @@
  * is a gRPC server with small limits of its own, and begins only so many streams a second, so whoever floods it harms the sidecar
  * behind it alone. A stream that is ended because its sidecar does not read is reset, and what waited for it is dropped.
  *
+ * A volume that was unmounted and mounted again may say the same as before: whenever its file was written, it is looked whether its
+ * socket can still be reached, and if not it is made anew.
+ *
  * Threads: the loop's.
  */
 #ifndef POLICYSYNC_SERVER_H

@@ -17,7 +17,7 @@ import yaml
 import vectors
 from calculation import clusters, kubernetes, resources
 from calculation.watched import WatchedServer, allow, isolated, replace_link, text
-from server import CLUSTER, CUSTOMER, DIKASTES
+from server import CLUSTER, CUSTOMER, DIKASTES, wait_for
 
 POD = next(each for each in CLUSTER if each["metadata"]["name"] == "web-0")
 STEPS_OF_A_LIFE = int(os.environ.get("DIKAST_STEPS", "25"))
@@ -112,6 +112,29 @@ def test_a_resource_in_two_files(server):
     server.expect("HEAD")
 
 
+def test_a_version_that_cannot_be_read(server):
+    """What the removed file allowed must not stay; nobody knows what the other says."""
+    server.put("a.yaml", text(allow("GET", name="p")))
+    server.put("b.yaml", text(allow("PUT", name="p")))
+    server.expect("PUT")
+    server.put("a.yaml", "{")
+    server.expect_no_change("PUT")
+    server.path("b.yaml").unlink()
+    server.expect_verdict(13, "malformed_policy")
+    server.expect_report("a.yaml", "NetworkPolicy bank/p", msg="Resource has left another file, and what this one says "
+                         "of it cannot be read; it refuses")
+    server.put("a.yaml", text(allow("GET", name="p")))
+    server.expect("GET")
+
+
+def test_a_wrong_pod_beside_the_good_one(server):
+    server.put("p.yaml", text(allow("GET")))
+    server.expect("GET")
+    server.put("zz.yaml", text(changed(POD, "status", {"podIPs": [{"ip": "nonsense"}]})))
+    server.expect_report("zz.yaml", level="error")
+    server.expect_no_change("GET")
+
+
 def test_a_resource_moves_to_another_file(server):
     server.put("a.yaml", text(allow("GET"), allow("PUT")))
     server.expect("GET", "PUT")
@@ -154,6 +177,61 @@ def test_another_directory_takes_the_place(server):
     server.expect("PUT")
     server.put("p.yaml", text(allow("POST")))
     server.expect("POST")
+
+
+@pytest.mark.parametrize("levels", [1, 2])
+def test_a_folder_above_goes_and_comes_back(prepared, levels):
+    """It is noticed, though nothing happens to the directory itself; what changes meanwhile is not read."""
+    above = prepared.folder / "above"
+    inner = above.joinpath(*["in"] * (levels - 1))
+    inner.mkdir(parents=True)
+    prepared.resources = prepared.resources.rename(inner / "resources")
+    prepared.put("p.yaml", text(allow("GET")))
+    prepared.start_ready().expect("GET")
+    away = prepared.folder / "away"
+    os.rename(above, away)
+    assert wait_for(lambda: prepared.reports(msg="Directory went away; what it said stays in force until it is back"), 2)
+    (away / inner.relative_to(above) / "resources" / "p.yaml").write_text(text(allow("PUT")))
+    prepared.expect_no_change("GET")
+    os.rename(away, above)
+    prepared.expect("PUT")
+
+
+def test_another_folder_above(prepared):
+    """With Landlock the server may not read what it could not read at the start, and says so; all stays in force."""
+    above = prepared.folder / "above"
+    above.mkdir()
+    prepared.resources = prepared.resources.rename(above / "resources")
+    prepared.put("p.yaml", text(allow("GET")))
+    prepared.start_ready().expect("GET")
+    os.rename(above, prepared.folder / "away")
+    shutil.copytree(prepared.folder / "away", above)
+    prepared.put("p.yaml", text(allow("PUT")))
+    assert wait_for(lambda: prepared.reports(level="error", msg="Directory cannot be had again")
+                    or prepared.reports(msg="Directory is back"))
+    if prepared.reports(msg="Directory is back"):  # a kernel without Landlock, or a build with a sanitizer
+        prepared.expect("PUT")
+    else:
+        prepared.expect_no_change("GET")
+    shutil.rmtree(above)
+    os.rename(prepared.folder / "away", above)
+    prepared.put("p.yaml", text(allow("POST")))
+    prepared.expect("POST")
+
+
+def test_a_link_that_leads_to_another_directory(prepared):
+    """As releases are switched: beside the old one, which may be read."""
+    releases = prepared.folder / "releases"
+    releases.mkdir()
+    first = prepared.resources.rename(releases / "1")
+    shutil.copytree(first, releases / "2")
+    (first / "p.yaml").write_text(text(allow("GET")))
+    (releases / "2" / "p.yaml").write_text(text(allow("PUT")))
+    prepared.resources = prepared.folder / "current"
+    prepared.resources.symlink_to(first)
+    prepared.start_ready().expect("GET")
+    replace_link(prepared.resources, releases / "2")
+    prepared.expect("PUT")
 
 
 # ---- forms of files -----------------------------------------------------------------------
@@ -215,6 +293,20 @@ def test_linked_files(server):
     server.expect("PUT")
     server.path("p.yaml").unlink()
     server.expect()
+
+
+def test_files_by_link(server):
+    """Nobody closes them under the name that counts, and it may be their only one."""
+    new = server.path(".new")
+    new.write_text(text(allow("GET")))
+    os.link(new, server.path("p.yaml"))
+    new.unlink()
+    server.expect("GET")
+    new.write_text(text(allow("PUT")))
+    server.path("p.yaml").unlink()
+    os.link(new, server.path("p.yaml"))
+    new.unlink()
+    server.expect("PUT")
 
 
 def test_config_map(prepared):

@@ -10,6 +10,7 @@ import re
 import signal
 import threading
 import time
+from resource import RLIMIT_NOFILE, prlimit
 
 import pytest
 
@@ -228,6 +229,26 @@ def test_the_folder_goes_and_comes_back(node):
         os.rename(away, node.resources)
         client.expect(lambda _: "new" in client.namespaces)
         assert client.since(known) == ["namespace_update"]
+
+
+def test_no_file_descriptors_left(node):
+    """What was known counts until files can be read again, and then nothing was missed."""
+    node.put("old.yaml", resource("Namespace old", {}))
+    node.start()
+    kept = node.mount("kept", CONCERNED)
+    with Client(kept) as client:
+        client.expect_in_sync()
+        limits = prlimit(node.process.pid, RLIMIT_NOFILE)
+        prlimit(node.process.pid, RLIMIT_NOFILE, (3, limits[1]))
+        node.put("new.yaml", resource("Namespace new", {}))
+        node.put("old.yaml", resource("Namespace old", {"labels": {"a": "b"}}))
+        node.write_credentials("kept", node.credentials("kept").read_text())
+        for file in "new.yaml", "old.yaml":
+            node.expect_log("File cannot be read", "Too many open files", file=file, level="error")
+        node.expect_log("Credentials file cannot be read now", name="kept", level="error")
+        prlimit(node.process.pid, RLIMIT_NOFILE, limits)
+        client.expect(lambda _: "new" in client.namespaces and client.namespaces["old"].get("a") == "b")
+        assert "old" in client.namespaces and kept.is_socket() and client.code is None
 
 
 def test_more_changes_than_the_kernel_remembers(node):

@@ -6,6 +6,7 @@ A bad file is logged and serves nobody; whoever is served already is not disturb
 import json
 import os
 import shutil
+import signal
 import socket
 
 import pytest
@@ -191,6 +192,7 @@ def test_volume_that_is_no_folder(node):
 def test_socket_that_somebody_took_away(node):
     """What is in its place when the volume goes is not felix', and stays."""
     path = node.mount("web", WEB)
+    node.expect_log("Serving a workload", volume="web")
     path.unlink()
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(path))
@@ -198,6 +200,47 @@ def test_socket_that_somebody_took_away(node):
         node.unmount("web")
         node.expect_log("A workload's volume is gone")
         assert path.stat().st_ino == inode
+
+
+def test_remount_at_once(node, web):
+    """In the wink of an eye: felix is stopped meanwhile.  The credentials say the same as before; the folder is another."""
+    other = credentials_of("bank/other")
+    node.mount("again", "bank/other")
+    node.expect_log("Serving a workload", volume="again")
+    node.process.send_signal(signal.SIGSTOP)
+    node.credentials("again").unlink()
+    shutil.rmtree(node.path("mount", "again"))
+    node.path("mount", "again").mkdir()
+    node.write_credentials("again", other)
+    node.process.send_signal(signal.SIGCONT)
+    node.expect_log("A workload's socket is not in its place any more", volume="again", level="warning")
+    node.expect_socket("again")
+    with Client(node.socket("again")) as client:
+        client.expect_in_sync()
+
+
+def test_socket_that_is_made_anew(node, web):
+    """It is not looked for all the time, but when its credentials are written again; others are not disturbed."""
+    other = credentials_of("bank/other")
+    path = node.mount("gone", "bank/other")
+    node.expect_log("Serving a workload", volume="gone")
+    path.unlink()
+    node.write_credentials("gone", other)
+    node.expect_socket("gone")
+    node.write_credentials("web", GOOD)
+    node.write_credentials("last", other)
+    node.expect_socket("last")
+    assert len(node.lines("A workload's socket is not in its place")) == 1
+
+
+def test_files_by_link(node, web):
+    """The name is never written to, and the other is gone at once."""
+    for name in "one", "two":
+        new = node.path("creds", ".new")
+        new.write_text(json.dumps(credentials_of("bank/other")))
+        os.link(new, node.credentials(name))
+        new.unlink()
+        node.expect_socket(name)
 
 
 # ---- the disk and the folder ----------------------------------------------------------------------------
@@ -264,6 +307,18 @@ def test_the_folder_goes_for_good(node, web):
     node.path("creds").mkdir()
     node.write_credentials("web", GOOD)
     node.expect_no_socket("kept")
+
+
+def test_another_prefix_in_its_place(node):
+    """Nothing happens to the folder itself, but to the one above."""
+    node.mount("old", WEB)
+    node.prefix.rename(node.folder / "away")
+    node.expect_log("Credentials folder went away")
+    assert node.process.poll() is None
+    node.mount("new", WEB)
+    assert not node.socket("old").exists()
+    node.write_credentials("newer", credentials_of("bank/other"))
+    node.expect_socket("newer")
 
 
 def test_hundreds_of_volumes(node, web):

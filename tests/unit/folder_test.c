@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -10,7 +11,7 @@
 
 static char root[] = "/tmp/dikast-folder-XXXXXX";
 
-/* What was told: "+NAME(workload) -NAME …". The volume `marker` is left out: it tells that all before it was seen. */
+/* What was told: "+NAME(workload) =NAME -NAME …". The volume `marker` is left out: it tells that all before it was seen. */
 struct world {
     struct loop *loop;
     struct psync_folder *folder;
@@ -36,6 +37,13 @@ static void on_removed(void *ctx, struct str name)
         buf_printf(&world->trace, "-%.*s ", STR_ARG(name));
 }
 
+static void on_rewritten(void *ctx, struct str name)
+{
+    struct world *world = ctx;
+    if (!str_eq(name, STR("marker")))
+        buf_printf(&world->trace, "=%.*s ", STR_ARG(name));
+}
+
 static void give_up(void *ctx)
 {
     struct world *world = ctx;
@@ -46,7 +54,7 @@ static void give_up(void *ctx)
 static void open_world(struct world *world)
 {
     struct error err;
-    const struct psync_folder_events events = {on_added, on_removed, world};
+    const struct psync_folder_events events = {on_added, on_removed, on_rewritten, world};
     *world = (struct world){.loop = loop_new(&err)};
     assert_non_null(world->loop);
     world->too_late = (struct loop_timer){.callback = give_up, .ctx = world};
@@ -109,6 +117,21 @@ static void check_told(const char *name, struct world *world, const char *expect
     world->trace.len = 0;
 }
 
+static void run(struct world *world, unsigned milliseconds)
+{
+    loop_arm(world->loop, &world->too_late, milliseconds);
+    loop_run(world->loop);
+    world->late = false;
+}
+
+/* What comes by itself after a while. */
+static void await_told(const char *name, struct world *world, const char *expected)
+{
+    for (int i = 0; i < 200 && world->trace.len < strlen(expected); i++)
+        run(world, 50);
+    check_told(name, world, expected);
+}
+
 static void test_appear_and_vanish(void **state)
 {
     (void)state;
@@ -121,7 +144,7 @@ static void test_appear_and_vanish(void **state)
     write_volume("a", "web");
     check_told("appears", &world, "+a(bank/web) ");
     write_volume("a", "web");
-    check_told("written again", &world, "");
+    check_told("written again", &world, "=a ");
     write_volume("a", "db");
     check_told("another workload", &world, "-a +a(bank/db) ");
     assert_int_equal(rename("creds/a.json", "creds/b.json"), 0);
@@ -134,7 +157,7 @@ static void test_appear_and_vanish(void **state)
     check_told("deleted", &world, "-b ");
     assert_int_equal(unlink("creds/early.json"), 0);
     write_volume("early", "web");
-    check_told("gone and back at once", &world, "");
+    check_told("gone and back at once", &world, "=early ");
     psync_folder_close(world.folder);
     check_text("closed", buf_str(&world.trace), STR(""));
     world.folder = NULL;
@@ -161,7 +184,40 @@ static void test_written_in_place(void **state)
     write_text("whole.json", GOOD);
     assert_int_equal(link("whole.json", "creds/b.json"), 0);
     check_told("linked", &world, "+b(bank/web) ");
-    assert_int_equal(unlink("whole.json"), 0);
+    assert_int_equal(rename("whole.json", "creds/.c"), 0);
+    assert_int_equal(unlink("creds/b.json"), 0);
+    assert_int_equal(link("creds/.c", "creds/c.json"), 0);
+    assert_int_equal(unlink("creds/.c"), 0);
+    check_told("the other name gone", &world, "-b ");
+    await_told("linked, the other name gone", &world, "+c(bank/web) ");
+    close_world(&world);
+}
+
+static void set_descriptors(rlim_t count)
+{
+    struct rlimit limit;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    limit.rlim_cur = count;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+}
+
+/* Without descriptors nothing is known of a file, which is no news of its volume. */
+static void test_busy(void **state)
+{
+    (void)state;
+    struct world world;
+    struct rlimit limit;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    open_world(&world);
+    write_volume("a", "web");
+    check_told("known", &world, "+a(bank/web) ");
+    write_volume("a", "db");
+    write_volume("b", "web");
+    set_descriptors(3);
+    run(&world, 50);
+    set_descriptors(limit.rlim_cur);
+    check_told("what was known stays", &world, "");
+    await_told("read later", &world, "-a +a(bank/db) +b(bank/web) ");
     close_world(&world);
 }
 
@@ -232,7 +288,7 @@ static void test_made(void **state)
     struct world world;
     open_world(&world);
     check_told("made", &world, "");
-    const struct psync_folder_events events = {on_added, on_removed, &world};
+    const struct psync_folder_events events = {on_added, on_removed, on_rewritten, &world};
     struct psync_folder *deep = psync_folder_open(world.loop, "creds/one/two/three", &events, &err);
     assert_non_null(deep);
     psync_folder_close(deep);
@@ -259,9 +315,7 @@ static void test_away(void **state)
     check_told("three", &world, "+a(bank/web) +b(bank/web) +c(bank/web) ");
     write_volume("b", "db"); /* just before: when it is looked at, it is away */
     assert_int_equal(rename("creds", "away"), 0);
-    loop_arm(world.loop, &world.too_late, 50);
-    loop_run(world.loop);
-    world.late = false;
+    run(&world, 50);
     assert_int_equal(unlink("away/a.json"), 0);
     check_text("away", buf_str(&world.trace), STR(""));
     assert_int_equal(rename("away", "creds"), 0);
@@ -280,7 +334,7 @@ static void test_away(void **state)
     write_volume("b", "web");
     write_volume("marker", "anew");
     wait_for_marker("made anew", &world);
-    check_told("made anew", &world, "-c ");
+    check_told("made anew", &world, "=b -c ");
     close_world(&world);
 }
 
@@ -314,7 +368,7 @@ static void test_overflow(void **state)
             rename(i % 2 == 0 ? "creds/.x" : "creds/.y", i % 2 == 0 ? "creds/.y" : "creds/.x"), 0);
     assert_int_equal(unlink("creds/goes.json"), 0);
     write_volume("comes", "web");
-    check_told("all events of it are lost", &world, "+comes(bank/web) -goes ");
+    check_told("all events of it are lost", &world, "+comes(bank/web) =stays -goes ");
     close_world(&world);
 }
 
@@ -335,6 +389,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_appear_and_vanish),
         cmocka_unit_test(test_written_in_place),
+        cmocka_unit_test(test_busy),
         cmocka_unit_test(test_bad),
         cmocka_unit_test(test_passed_over),
         cmocka_unit_test(test_made),

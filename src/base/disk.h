@@ -1,10 +1,10 @@
-/* Folders and small files of the node, read and written as wholes.
+/* Folders and files, read and written as wholes.
  *
  * Paths and names are C strings: their callers have refused NUL. A name is one component. Errors name what could not be
  * done with which file; if a function has only a folder's descriptor, the caller puts the folder's path before it.
  */
-#ifndef NODE_DISK_H
-#define NODE_DISK_H
+#ifndef BASE_DISK_H
+#define BASE_DISK_H
 
 #include <sys/types.h>
 
@@ -16,8 +16,9 @@
  * then, without `make`, errno is ENOENT if it is not there. */
 int disk_open_folder(const char *path, bool make, struct error *err);
 
-/* Why a file was not read: it is not there, or there is something wrong with it. */
-enum disk_result { DISK_READ, DISK_GONE, DISK_FAILED };
+/* Why a file was not read: it is not there; there is something wrong with it; or for a reason that has nothing to do with it and
+ * may pass (no descriptors or memory left, a disk or a server that does not answer). */
+enum disk_result { DISK_READ, DISK_GONE, DISK_FAILED, DISK_BUSY };
 
 /* Appends the contents of a regular file of at most `limit` bytes. `folder` may be AT_FDCWD. `follow`: it may be a link. */
 enum disk_result disk_read(int folder, const char *name, bool follow, size_t limit,

@@ -1,4 +1,4 @@
-#include "node/disk.h"
+#include "base/disk.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -45,22 +45,52 @@ int disk_open_folder(const char *path, bool make, struct error *err)
 
 /* ---- reading ---- */
 
-static bool read_all(int fd, size_t limit, struct buf *text, struct error *err)
+/* What an open or a read that failed with errno means for the file: whether it may go well a little later. */
+static enum disk_result meaning_of(int error)
 {
-    enum { STEP = 16 * 1024 };
+    switch (error) {
+    case EMFILE:
+    case ENFILE:
+    case ENOMEM:
+    case ENOBUFS:
+    case EIO:
+    case EAGAIN:
+    case ESTALE:
+    case ETIMEDOUT:
+        return DISK_BUSY;
+    default:
+        return DISK_FAILED;
+    }
+}
+
+static enum disk_result read_all(int fd, size_t limit, struct buf *text, struct error *err)
+{
+    enum { STEP = 64 * 1024 };
     size_t start = text->len;
     for (;;) {
         ssize_t n = read(fd, buf_reserve(text, STEP), STEP);
         if (n == 0)
-            return true;
+            return DISK_READ;
         if (n < 0 && errno == EINTR)
             continue;
-        if (n < 0)
-            return error_set(err, "cannot read: %s", strerror(errno));
+        if (n < 0) {
+            enum disk_result result = meaning_of(errno);
+            error_set(err, "cannot read: %s", strerror(errno));
+            return result;
+        }
         text->len += (size_t)n;
-        if (text->len - start > limit)
-            return error_set(err, "larger than %zu bytes", limit);
+        if (text->len - start > limit) {
+            error_set(err, "larger than %zu bytes", limit);
+            return DISK_FAILED;
+        }
     }
+}
+
+/* A link to nowhere is there, and cannot be read. */
+static bool is_there(int folder, const char *name)
+{
+    struct stat info;
+    return fstatat(folder, name, &info, AT_SYMLINK_NOFOLLOW) == 0 || errno != ENOENT;
 }
 
 static enum disk_result open_and_read(int folder, const char *name, bool follow, size_t limit,
@@ -71,15 +101,15 @@ static enum disk_result open_and_read(int folder, const char *name, bool follow,
     const int flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | (follow ? 0 : O_NOFOLLOW);
     CLEANUP_CLOSE int fd = openat(folder, name, flags);
     if (fd < 0) {
-        bool gone = errno == ENOENT;
-        error_set(err, "cannot open: %s", strerror(errno));
-        return gone ? DISK_GONE : DISK_FAILED;
+        int error = errno;
+        error_set(err, "cannot open: %s", strerror(error));
+        return error == ENOENT && !is_there(folder, name) ? DISK_GONE : meaning_of(error);
     }
     if (fstat(fd, &info) != 0 || !S_ISREG(info.st_mode)) {
         error_set(err, "not a regular file");
         return DISK_FAILED;
     }
-    return read_all(fd, limit, text, err) ? DISK_READ : DISK_FAILED;
+    return read_all(fd, limit, text, err);
 }
 
 enum disk_result disk_read(int folder, const char *name, bool follow, size_t limit,

@@ -1,0 +1,77 @@
+#include "base/folder_list.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+static int compare_names(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static void sort_names(struct list *names)
+{
+    if (names->count > 1)
+        qsort(names->items, names->count, sizeof(*names->items), compare_names);
+}
+
+static void add_copy(struct folder_list *list, const char *name)
+{
+    list_add(&list->names, (void *)arena_copy(&list->arena, str_from_c(name)).ptr);
+}
+
+/* A stream of its own: one that was read before would not begin at the start. */
+static DIR *open_stream(int folder)
+{
+    int fd = openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *stream = fd >= 0 ? fdopendir(fd) : NULL;
+    int error = errno;
+    if (stream == NULL && fd >= 0)
+        close(fd);
+    errno = error;
+    return stream;
+}
+
+static bool read_folder(struct folder_list *list, int folder,
+                        enum folder_interest (*interest)(const char *name))
+{
+    DIR *stream = open_stream(folder);
+    struct dirent *item;
+    if (stream == NULL)
+        return false;
+    do {
+        errno = 0;
+        item = readdir(stream);
+        if (item != NULL && interest(item->d_name) == FOLDER_FILE)
+            add_copy(list, item->d_name);
+    } while (item != NULL);
+    /* Half a list would be taken for the end of all that is not on it. */
+    int error = errno;
+    closedir(stream);
+    errno = error;
+    return error == 0;
+}
+
+bool folder_list_read(struct folder_list *list, int folder,
+                      enum folder_interest (*interest)(const char *name), struct list *known)
+{
+    if (!read_folder(list, folder, interest))
+        return false;
+    sort_names(&list->names);
+    sort_names(known);
+    for (uint32_t i = 0, next = 0, there = list->names.count; i < known->count; i++) {
+        const char *name = known->items[i];
+        while (next < there && strcmp(list->names.items[next], name) < 0)
+            next++;
+        if (next == there || strcmp(list->names.items[next], name) != 0)
+            add_copy(list, name);
+    }
+    return true;
+}
+
+void folder_list_free(struct folder_list *list)
+{
+    list_free(&list->names);
+    arena_free(&list->arena);
+}
