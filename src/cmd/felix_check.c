@@ -38,11 +38,6 @@ static void on_remove(void *ctx, const struct model_key *key)
     calc_remove(((struct check *)ctx)->calc, key);
 }
 
-static void on_in_sync(void *ctx)
-{
-    calc_set_in_sync(((struct check *)ctx)->calc);
-}
-
 static void on_problem(void *ctx, const struct datastore_problem *problem)
 {
     felix_report_problem(((struct check *)ctx)->report, problem);
@@ -50,14 +45,15 @@ static void on_problem(void *ctx, const struct datastore_problem *problem)
 
 static bool read_directory(struct check *check, const char *path, struct error *err)
 {
-    const struct datastore_sink sink = {on_update,  on_remove,  ignore,
-                                        on_in_sync, on_problem, check};
+    const struct datastore_sink sink = {on_update, on_remove, ignore, ignore, on_problem, check};
     struct loop *loop = loop_new(err);
     if (loop == NULL)
         return false;
     struct directory *directory = directory_open(loop, path, &sink, err);
-    if (directory != NULL)
+    if (directory != NULL) {
+        calc_set_in_sync(check->calc); /* though a file may be busy: that is reported */
         calc_flush(check->calc, &(struct psync_sink){on_message, ignore, check});
+    }
     directory_close(directory);
     loop_free(loop);
     return directory != NULL;

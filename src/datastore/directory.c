@@ -11,6 +11,8 @@ struct directory {
     struct datastore_sink sink;
     struct folder_watch *watch;
     struct claims claims;
+    size_t busy; /* files that could not be read for a reason that passes */
+    bool told_in_sync;
     bool changed; /* the sink was told something since the last batch_end */
 };
 
@@ -104,7 +106,9 @@ static void load_file(struct directory *d, const char *name, const struct datast
     struct claims_file *file = claims_file(&d->claims, name);
     enum disk_result result = file_read(folder_watch_fd(d->watch), name, problems, &contents, &err);
     file->read = ++d->claims.clock;
+    d->busy -= file->is_busy;
     file->is_busy = result == DISK_BUSY;
+    d->busy += file->is_busy;
     if (result == DISK_FAILED || (result == DISK_BUSY && !is_again))
         report_unread(file, problems, &err);
     if (result == DISK_BUSY)
@@ -209,6 +213,11 @@ static void end_turn(void *ctx)
 {
     struct directory *d = ctx;
     restore_orphans(d);
+    /* What a busy file says, nobody knows yet: it may be what denies. */
+    if (!d->told_in_sync && d->busy == 0) {
+        d->told_in_sync = d->changed = true;
+        d->sink.in_sync(d->sink.ctx);
+    }
     if (d->changed)
         d->sink.batch_end(d->sink.ctx);
     d->changed = false;
@@ -233,9 +242,7 @@ struct directory *directory_open(struct loop *loop, const char *path,
     if (d->claims.files.count == 0)
         log_event(LOG_WARNING, "Directory holds no .yaml, .yml or .json files",
                   LOG_C("directory", path));
-    d->sink.in_sync(d->sink.ctx);
-    d->sink.batch_end(d->sink.ctx);
-    d->changed = false;
+    end_turn(d);
     return d;
 }
 

@@ -25,8 +25,8 @@
 
 struct directory;
 
-/* Reads the whole folder, tells the sink all of it, in_sync with it, and watches from then on. NULL if the folder cannot be
- * opened, watched or listed. */
+/* Reads the whole folder, tells the sink all of it, in_sync with it, and watches from then on. As long as a file cannot be read for
+ * a reason that passes, in_sync waits. NULL if the folder cannot be opened, watched or listed. */
 struct directory *directory_open(struct loop *loop, const char *path,
                                  const struct datastore_sink *sink, struct error *err);
 void directory_close(struct directory *directory);

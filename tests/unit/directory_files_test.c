@@ -19,7 +19,7 @@ struct world {
     struct directory *directory;
     struct loop_timer timer;
     struct buf trace;
-    unsigned problems;
+    unsigned problems, in_sync;
 };
 
 static void on_update(void *ctx, struct model_resource *resource)
@@ -43,6 +43,11 @@ static void on_problem(void *ctx, const struct datastore_problem *problem)
     struct world *world = ctx;
     (void)problem;
     world->problems++;
+}
+
+static void on_in_sync(void *ctx)
+{
+    ((struct world *)ctx)->in_sync++;
 }
 
 static void ignore(void *ctx)
@@ -72,7 +77,8 @@ static void remove_file(const char *name)
 static void open_world(struct world *world)
 {
     struct error err;
-    const struct datastore_sink sink = {on_update, on_remove, ignore, ignore, on_problem, world};
+    const struct datastore_sink sink = {on_update,  on_remove,  ignore,
+                                        on_in_sync, on_problem, world};
     *world = (struct world){.loop = loop_new(&err)};
     assert_non_null(world->loop);
     world->timer = (struct loop_timer){.callback = stop, .ctx = world};
@@ -307,6 +313,27 @@ static void test_busy(void **state)
     close_world(&world);
 }
 
+/* At the start nothing is in sync before all is known. */
+static void test_busy_at_the_start(void **state)
+{
+    (void)state;
+    struct world world;
+    write_file("a.yaml", POLICY("x", "a"));
+    assert_int_equal(symlink("/proc/self/mem", "b.yaml"), 0); /* gives EIO */
+    open_world(&world);
+    check_told("the other", &world, "x=a ");
+    write_file("a.yaml", POLICY("x", "a2"));
+    check_told("goes on", &world, "x=a2 ");
+    check_number("in sync", world.in_sync, 0);
+    write_file("b.yaml", POLICY("o", "b"));
+    check_told("readable", &world, "o=b ");
+    check_number("in sync", world.in_sync, 1);
+    write_file("b.yaml", POLICY("o", "b2"));
+    check_told("later", &world, "o=b2 ");
+    check_number("once", world.in_sync, 1);
+    close_world(&world);
+}
+
 /* The same of what is to take another's place: the removed version stays until it can be read. */
 static void test_busy_beside_removed(void **state)
 {
@@ -359,6 +386,7 @@ int main(void)
         cmocka_unit_test_teardown(test_changed_without_a_word, empty_folder),
         cmocka_unit_test_teardown(test_many_restored, empty_folder),
         cmocka_unit_test_teardown(test_busy, empty_folder),
+        cmocka_unit_test_teardown(test_busy_at_the_start, empty_folder),
         cmocka_unit_test_teardown(test_busy_beside_removed, empty_folder),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
