@@ -60,6 +60,12 @@ STORIES = {
         policy("early.a-lockdown", "Deny", tier="early", order=1),
         policy("early.a-lockdown", "Deny", tier=7, order=1),
         (REFUSED, "malformed_policy")),
+    "all of a policy": (
+        [ALLOW_ALL], policy("zz-lockdown", "Deny", order=10), {**policy("zz-lockdown", "Deny"), "spec": ["order", 10]},
+        (REFUSED, "malformed_policy")),
+    "a policy without a spec": (
+        [ALLOW_ALL], policy("zz-lockdown", "Deny", order=10), {**policy("zz-lockdown", "Deny"), "spec": None},
+        (REFUSED, "malformed_policy")),
     "the order of a tier": (
         [ALLOW_ALL, policy("security.lockdown", "Deny", tier="security")],
         tier("security", order=10), tier("security", order="10"),
