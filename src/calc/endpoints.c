@@ -168,19 +168,10 @@ static bool is_served(const struct endpoints *endpoints, const struct model_reso
     return endpoints->scope.node.len == 0 || str_eq(endpoint->node, endpoints->scope.node);
 }
 
-static struct str format_key(struct buf *out, const struct model_key *key)
-{
-    buf_printf(out, "%d/", (int)key->kind);
-    buf_append_str(out, key->namespace);
-    buf_append_byte(out, '/');
-    buf_append_str(out, key->name);
-    return buf_str(out);
-}
-
 static struct endpoint *make(const struct model_key *key)
 {
     CLEANUP_BUF struct buf text = {0};
-    format_key(&text, key);
+    model_key_text(&text, key);
     struct endpoint *endpoint = mem_zalloc(sizeof(*endpoint) + text.len);
     endpoint->key_len = text.len;
     memcpy(endpoint->key, text.data, text.len);
@@ -209,7 +200,7 @@ static void free_endpoint(struct endpoint *endpoint)
 void endpoints_remove(struct endpoints *endpoints, const struct model_key *key)
 {
     CLEANUP_BUF struct buf text = {0};
-    struct endpoint *endpoint = map_remove(&endpoints->all, format_key(&text, key));
+    struct endpoint *endpoint = map_remove(&endpoints->all, model_key_text(&text, key));
     if (endpoint == NULL)
         return;
     withdraw(endpoints, endpoint);
@@ -294,9 +285,9 @@ static void list_policies(struct arena *arena, const struct label_group *group,
             to->tiers[to->tier_count++] = start_tier(arena, policy->tier, count - i);
         struct psync_tier *tier = &to->tiers[to->tier_count - 1];
         if (policy->resource->policy.applies_ingress)
-            tier->ingress.items[tier->ingress.count++] = policy_id(policy->resource);
+            tier->ingress.items[tier->ingress.count++] = policy_id(&policy->resource->key);
         if (policy->resource->policy.applies_egress)
-            tier->egress.items[tier->egress.count++] = policy_id(policy->resource);
+            tier->egress.items[tier->egress.count++] = policy_id(&policy->resource->key);
     }
 }
 

@@ -21,28 +21,18 @@ struct policies *policies_new(const struct policies_context *context)
     return policies;
 }
 
-struct psync_policy_id policy_id(const struct model_resource *resource)
+struct psync_policy_id policy_id(const struct model_key *key)
 {
-    return (struct psync_policy_id){.namespace = resource->key.namespace,
-                                    .name = resource->key.name,
-                                    .kind = model_kind_name(resource->key.kind)};
+    return (struct psync_policy_id){
+        .namespace = key->namespace, .name = key->name, .kind = model_kind_name(key->kind)};
 }
 
 /* ---- changes come in ---- */
 
-static struct str format_key(struct buf *out, const struct model_key *key)
-{
-    buf_printf(out, "%d/", (int)key->kind);
-    buf_append_str(out, key->namespace);
-    buf_append_byte(out, '/');
-    buf_append_str(out, key->name);
-    return buf_str(out);
-}
-
 static struct policy *find_or_make(struct policies *policies, const struct model_key *key)
 {
     CLEANUP_BUF struct buf text = {0};
-    struct policy *policy = map_get(&policies->all, format_key(&text, key));
+    struct policy *policy = map_get(&policies->all, model_key_text(&text, key));
     if (policy != NULL)
         return policy;
     policy = mem_zalloc(sizeof(*policy) + text.len);
@@ -125,7 +115,7 @@ void policies_put(struct policies *policies, struct model_resource *resource)
 void policies_remove(struct policies *policies, const struct model_key *key)
 {
     CLEANUP_BUF struct buf text = {0};
-    struct policy *policy = map_get(&policies->all, format_key(&text, key));
+    struct policy *policy = map_get(&policies->all, model_key_text(&text, key));
     if (policy == NULL || policy->resource == NULL)
         return;
     /* The tier's name is in the resource. */
@@ -185,13 +175,6 @@ void policies_settle(struct policies *policies)
 
 /* ---- prepare ---- */
 
-static void release_sets(struct policies *policies, struct list *sets)
-{
-    for (uint32_t i = 0; i < sets->count; i++)
-        ipsets_release(policies->context.ipsets, sets->items[i]);
-    list_free(sets);
-}
-
 static void convert_rules(struct policies *policies, struct arena *arena, struct policy *policy,
                           struct psync_policy *to)
 {
@@ -215,7 +198,7 @@ static void close_too_large(struct policies *policies, struct arena *arena, stru
               LOG_STR("policy", model_key_format(arena, &policy->resource->key)),
               LOG_INT("bytes", bytes->len));
     message->policy.inbound = message->policy.outbound = rules_malformed(arena);
-    release_sets(policies, &policy->sets);
+    ipsets_release_all(policies->context.ipsets, &policy->sets);
     bytes->len = 0;
     psync_encode(bytes, message);
 }
@@ -228,13 +211,13 @@ static void prepare(struct policies *policies, struct arena *arena, struct polic
     struct psync_message *message = arena_alloc(arena, sizeof(*message));
     selector_format(&selector, policy->match.selector);
     message->kind = PSYNC_POLICY_UPDATE;
-    message->policy.id = policy_id(policy->resource);
+    message->policy.id = policy_id(&policy->resource->key);
     message->policy.namespace = policy->resource->key.namespace;
     message->policy.tier = policy->tier->name;
     message->policy.original_selector = arena_copy(arena, buf_str(&selector));
     policy->sets = (struct list){0};
     convert_rules(policies, arena, policy, &message->policy);
-    release_sets(policies, &old_sets);
+    ipsets_release_all(policies->context.ipsets, &old_sets);
     psync_encode(&bytes, message);
     if (bytes.len > PSYNC_MESSAGE_LIMIT)
         close_too_large(policies, arena, policy, message, &bytes);
@@ -261,7 +244,7 @@ void policies_prepare(struct policies *policies, struct arena *arena)
         if (policy->endpoints > 0)
             prepare(policies, arena, policy);
         else
-            release_sets(policies, &policy->sets);
+            ipsets_release_all(policies->context.ipsets, &policy->sets);
     }
 }
 
@@ -279,21 +262,12 @@ void policies_send_updates(struct policies *policies, const struct psync_sink *s
     }
 }
 
-/* The resource may be gone, but not the key: "KIND/NAMESPACE/NAME". */
+/* The resource may be gone, but not its key. */
 static void send_removal(const struct policy *policy, const struct psync_sink *sink)
 {
-    struct str kind, namespace, name, rest;
-    uint64_t number = 0;
-    str_cut(str_make(policy->key, policy->key_len), '/', &kind, &rest);
-    str_cut(rest, '/', &namespace, &name);
-    str_parse_uint(kind, MODEL_KIND_COUNT, &number);
-    struct psync_message message = {
-        .kind = PSYNC_POLICY_REMOVE,
-        .policy_remove = {.namespace = namespace,
-                          .name = name,
-                          .kind = model_kind_name((enum model_kind)number)},
-    };
-    sink->message(sink->ctx, &message);
+    struct model_key key = model_key_of_text(str_make(policy->key, policy->key_len));
+    sink->message(sink->ctx, &(struct psync_message){.kind = PSYNC_POLICY_REMOVE,
+                                                     .policy_remove = policy_id(&key)});
 }
 
 static void free_policy(struct policy *policy)

@@ -245,13 +245,6 @@ static void convert(const struct rules_context *context, struct profile *profile
     }
 }
 
-static void release_sets(struct profiles *profiles, struct list *sets)
-{
-    for (uint32_t i = 0; i < sets->count; i++)
-        ipsets_release(profiles->ipsets, sets->items[i]);
-    list_free(sets);
-}
-
 static uint64_t digest_of(const struct psync_message *message)
 {
     CLEANUP_BUF struct buf bytes = {0};
@@ -268,7 +261,7 @@ static void prepare(struct profiles *profiles, struct arena *arena, struct profi
     profile->sets = (struct list){0};
     message->kind = PSYNC_PROFILE_UPDATE;
     convert(&context, profile, &message->profile);
-    release_sets(profiles, &old_sets);
+    ipsets_release_all(profiles->ipsets, &old_sets);
     uint64_t digest = digest_of(message);
     if (profile->is_sent && digest == profile->digest)
         return;
@@ -291,7 +284,7 @@ void profiles_prepare(struct profiles *profiles, struct arena *arena)
         if (profile->users > 0)
             prepare(profiles, arena, profile);
         else
-            release_sets(profiles, &profile->sets);
+            ipsets_release_all(profiles->ipsets, &profile->sets);
     }
 }
 

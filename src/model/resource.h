@@ -262,11 +262,18 @@ struct str model_kind_name(enum model_kind kind);
 bool model_kind_is_namespaced(enum model_kind kind);
 bool model_kind_is_policy(enum model_kind kind);
 bool model_kind_is_staged(enum model_kind kind);
+/* NetworkSet or GlobalNetworkSet. */
+bool model_kind_is_network_set(enum model_kind kind);
 
 /* "NetworkPolicy default/allow-web", "Tier platform": for messages and the log. */
 struct str model_key_format(struct arena *arena, const struct model_key *key);
 
 bool model_key_eq(const struct model_key *a, const struct model_key *b);
+
+/* "KIND/NAMESPACE/NAME", KIND a number: what resources are known by in maps; `out` is empty before. And back: the key's parts
+ * are parts of the text. */
+struct str model_key_text(struct buf *out, const struct model_key *key);
+struct model_key model_key_of_text(struct str text);
 
 /* The value of a label, or false. */
 bool model_labels_get(const struct model_labels *labels, struct str key, struct str *value);
