@@ -181,7 +181,7 @@ static void send_changes(struct calc *calc, const struct psync_sink *sink)
     ipsets_send_updates(calc->ipsets, sink);
     policies_send_updates(calc->policies, sink);
     profiles_send_updates(calc->profiles, sink);
-    endpoints_send_updates(calc->endpoints, &arena, sink);
+    endpoints_send_updates(calc->endpoints, sink);
     profiles_send_labelled(calc->profiles, sink);
 
     endpoints_send_removals(calc->endpoints, sink);

@@ -258,17 +258,19 @@ static int compare_policies(const void *a, const void *b)
     return order != 0 ? order : order_compare_policies(x->resource, y->resource);
 }
 
-static struct psync_tier start_tier(struct arena *arena, const struct tier *tier, size_t room)
+/* A tier whose policies will stand at these places. */
+static struct psync_tier start_tier(const struct tier *tier, struct psync_policy_id *ingress,
+                                    struct psync_policy_id *egress)
 {
     return (struct psync_tier){
         .name = tier->name,
         .default_action = tier->default_pass ? STR("Pass") : STR("Deny"),
-        .ingress = {arena_array(arena, room, sizeof(struct psync_policy_id)), 0},
-        .egress = {arena_array(arena, room, sizeof(struct psync_policy_id)), 0},
+        .ingress = {ingress, 0},
+        .egress = {egress, 0},
     };
 }
 
-/* The policies that select it, in order, tier by tier. */
+/* The policies that select it, in order, tier by tier. The ids of all tiers are in two arrays, of which each tier has a stretch. */
 static void list_policies(struct arena *arena, const struct label_group *group,
                           struct psync_endpoint *to)
 {
@@ -278,16 +280,22 @@ static void list_policies(struct arena *arena, const struct label_group *group,
         memcpy(policies, group->matches.items, count * sizeof(*policies));
     if (count > 1)
         qsort(policies, count, sizeof(*policies), compare_policies);
+    struct psync_policy_id *ingress = arena_array(arena, count, sizeof(*ingress));
+    struct psync_policy_id *egress = arena_array(arena, count, sizeof(*egress));
     to->tiers = arena_array(arena, count, sizeof(*to->tiers));
     for (size_t i = 0; i < count; i++) {
         const struct policy *policy = policies[i];
         if (i == 0 || policy->tier != policies[i - 1]->tier)
-            to->tiers[to->tier_count++] = start_tier(arena, policy->tier, count - i);
+            to->tiers[to->tier_count++] = start_tier(policy->tier, ingress, egress);
         struct psync_tier *tier = &to->tiers[to->tier_count - 1];
-        if (policy->resource->policy.applies_ingress)
-            tier->ingress.items[tier->ingress.count++] = policy_id(&policy->resource->key);
-        if (policy->resource->policy.applies_egress)
-            tier->egress.items[tier->egress.count++] = policy_id(&policy->resource->key);
+        if (policy->resource->policy.applies_ingress) {
+            *ingress++ = policy_id(&policy->resource->key);
+            tier->ingress.count++;
+        }
+        if (policy->resource->policy.applies_egress) {
+            *egress++ = policy_id(&policy->resource->key);
+            tier->egress.count++;
+        }
     }
 }
 
@@ -319,11 +327,13 @@ static bool id_eq(const struct psync_endpoint_id *a, const struct psync_endpoint
            str_eq(a->endpoint, b->endpoint);
 }
 
-static void send_update(struct slot *slot, struct arena *arena, const struct psync_sink *sink)
+static void send_update(struct slot *slot, const struct psync_sink *sink)
 {
+    /* Of each endpoint its own: with those of all, a flush would hold endpoints x policies. */
+    CLEANUP_ARENA struct arena arena = {0};
     CLEANUP_BUF struct buf bytes = {0};
     struct psync_message message = {0};
-    make_message(arena, slot->chosen, &message);
+    make_message(&arena, slot->chosen, &message);
     psync_encode(&bytes, &message);
     uint64_t digest = map_hash(buf_str(&bytes));
     if (slot->is_sent && digest == slot->digest)
@@ -347,8 +357,7 @@ static int compare_slots(const void *a, const void *b)
     return str_cmp((*(struct slot *const *)a)->key, (*(struct slot *const *)b)->key);
 }
 
-void endpoints_send_updates(struct endpoints *endpoints, struct arena *arena,
-                            const struct psync_sink *sink)
+void endpoints_send_updates(struct endpoints *endpoints, const struct psync_sink *sink)
 {
     struct list *changed = &endpoints->changed;
     if (changed->count > 1)
@@ -356,7 +365,7 @@ void endpoints_send_updates(struct endpoints *endpoints, struct arena *arena,
     for (uint32_t i = 0; i < changed->count; i++) {
         struct slot *slot = changed->items[i];
         if (slot->chosen != NULL)
-            send_update(slot, arena, sink);
+            send_update(slot, sink);
     }
 }
 

@@ -37,8 +37,7 @@ void endpoints_group_changed(void *ctx, struct label_group *group);
 
 /* ---- the steps of a flush, as in calc/policies.h ---- */
 
-void endpoints_send_updates(struct endpoints *endpoints, struct arena *arena,
-                            const struct psync_sink *sink);
+void endpoints_send_updates(struct endpoints *endpoints, const struct psync_sink *sink);
 /* Endpoints that are gone, before what only they needed. */
 void endpoints_send_removals(struct endpoints *endpoints, const struct psync_sink *sink);
 
