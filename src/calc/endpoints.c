@@ -111,7 +111,7 @@ static void count_in_policies(struct endpoints *endpoints, const struct label_gr
                               bool comes)
 {
     for (uint32_t i = 0; i < group->matches.count; i++)
-        policies_count(endpoints->policies, group->matches.items[i], 1, comes);
+        policies_count(endpoints->policies, (struct policy *)label_group_match(group, i), 1, comes);
 }
 
 static void join(struct endpoints *endpoints, struct endpoint *endpoint)
@@ -274,10 +274,10 @@ static struct psync_tier start_tier(const struct tier *tier, struct psync_policy
 static void list_policies(struct arena *arena, const struct label_group *group,
                           struct psync_endpoint *to)
 {
-    size_t count = group->matches.count;
+    uint32_t count = group->matches.count;
     struct policy **policies = arena_array(arena, count, sizeof(*policies));
-    if (count > 0)
-        memcpy(policies, group->matches.items, count * sizeof(*policies));
+    for (uint32_t i = 0; i < count; i++)
+        policies[i] = (struct policy *)label_group_match(group, i);
     if (count > 1)
         qsort(policies, count, sizeof(*policies), compare_policies);
     struct psync_policy_id *ingress = arena_array(arena, count, sizeof(*ingress));

@@ -87,9 +87,9 @@ static void join(struct ipsets *ipsets, struct peer *peer, const struct model_re
 /* Counts a peer in or out of all sets that it matches. */
 static void count_in_sets(const struct peer *peer, bool comes)
 {
-    const struct list *matches = &peer->labels.group->matches;
-    for (uint32_t i = 0; i < matches->count; i++)
-        peer_count(peer, matches->items[i], comes);
+    const struct label_group *group = peer->labels.group;
+    for (uint32_t i = 0; i < group->matches.count; i++)
+        peer_count(peer, (struct ipset *)label_group_match(group, i), comes);
 }
 
 static void drop_peer(struct ipsets *ipsets, struct peer *peer)

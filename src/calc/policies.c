@@ -95,8 +95,8 @@ static void set_tier(struct policies *policies, struct policy *policy, struct ti
 static void relist(struct policies *policies, struct policy *policy)
 {
     if (policy->is_indexed)
-        label_index_each_match(policies->context.endpoints, &policy->match,
-                               policies->context.group_changed, policies->context.ctx);
+        label_selector_each_match(&policy->match, policies->context.group_changed,
+                                  policies->context.ctx);
 }
 
 void policies_put(struct policies *policies, struct model_resource *resource)
