@@ -2,10 +2,8 @@
 
 #include <stdlib.h>
 
-#include "base/log.h"
 #include "calc/rules.h"
 #include "calc/scope.h"
-#include "policysync/encode.h"
 
 struct policies {
     struct policies_context context;
@@ -175,32 +173,17 @@ void policies_settle(struct policies *policies)
 
 /* ---- prepare ---- */
 
-static void convert_rules(struct policies *policies, struct arena *arena, struct policy *policy,
+static void convert_rules(const struct rules_context *context, const struct policy *policy,
                           struct psync_policy *to)
 {
     const struct model_resource *resource = policy->resource;
-    const struct rules_context context = {arena, policies->context.ipsets, &policy->sets,
-                                          resource->key.namespace};
     if (policy->tier->is_broken || resource->broken.len > 0) {
-        to->inbound = rules_malformed(arena);
-        to->outbound = rules_malformed(arena);
+        to->inbound = rules_malformed(context->arena);
+        to->outbound = rules_malformed(context->arena);
     } else {
-        to->inbound = rules_convert(&context, &resource->policy.ingress);
-        to->outbound = rules_convert(&context, &resource->policy.egress);
+        to->inbound = rules_convert(context, &resource->policy.ingress);
+        to->outbound = rules_convert(context, &resource->policy.egress);
     }
-}
-
-/* No stream could carry it, and the pods that it selects must not go without it. */
-static void close_too_large(struct policies *policies, struct arena *arena, struct policy *policy,
-                            struct psync_message *message, struct buf *bytes)
-{
-    log_event(LOG_ERROR, "Policy takes more than 4 MiB on the wire; it refuses instead",
-              LOG_STR("policy", model_key_format(arena, &policy->resource->key)),
-              LOG_INT("bytes", bytes->len));
-    message->policy.inbound = message->policy.outbound = rules_malformed(arena);
-    ipsets_release_all(policies->context.ipsets, &policy->sets);
-    bytes->len = 0;
-    psync_encode(bytes, message);
 }
 
 /* Sets policy->prepared if the receiver has another version, or none. */
@@ -209,6 +192,8 @@ static void prepare(struct policies *policies, struct arena *arena, struct polic
     CLEANUP_BUF struct buf selector = {0}, bytes = {0};
     struct list old_sets = policy->sets;
     struct psync_message *message = arena_alloc(arena, sizeof(*message));
+    const struct rules_context context = {arena, policies->context.ipsets, &policy->sets,
+                                          policy->resource->key.namespace};
     selector_format(&selector, policy->match.selector);
     message->kind = PSYNC_POLICY_UPDATE;
     message->policy.id = policy_id(&policy->resource->key);
@@ -216,11 +201,9 @@ static void prepare(struct policies *policies, struct arena *arena, struct polic
     message->policy.tier = policy->tier->name;
     message->policy.original_selector = arena_copy(arena, buf_str(&selector));
     policy->sets = (struct list){0};
-    convert_rules(policies, arena, policy, &message->policy);
+    convert_rules(&context, policy, &message->policy);
+    rules_encode(&context, message, model_key_format(arena, &policy->resource->key), &bytes);
     ipsets_release_all(policies->context.ipsets, &old_sets);
-    psync_encode(&bytes, message);
-    if (bytes.len > PSYNC_MESSAGE_LIMIT)
-        close_too_large(policies, arena, policy, message, &bytes);
     uint64_t digest = map_hash(buf_str(&bytes));
     if (policy->is_sent && digest == policy->digest)
         return;
