@@ -85,7 +85,7 @@ static struct model_resource *make_pod(size_t i, unsigned version)
     e->orchestrator = STR("k8s");
     e->endpoint = STR("eth0");
     e->workload = arena_printf(a, "%s/pod-%zu", ns.text, i);
-    e->interface = STR("cali0123456789a");
+    e->interface = STR("0123456789a");
     e->account = str_from_c(account);
     e->labels.items = arena_array(a, 8, sizeof(struct model_label));
     put_label(a, &e->labels, "app", arena_printf(a, "app-%zu", application_of(i)));

@@ -134,6 +134,11 @@ void calc_remove(struct calc *calc, const struct model_key *key)
     }
 }
 
+void calc_set_interface_prefix(struct calc *calc, struct str prefix)
+{
+    endpoints_set_interface_prefix(calc->endpoints, prefix);
+}
+
 void calc_set_in_sync(struct calc *calc)
 {
     calc->in_sync = true;

@@ -35,6 +35,7 @@ struct endpoints {
     struct map slots;    /* -> struct slot */
     struct list changed; /* struct slot */
     size_t chosen_count;
+    char *interface_prefix;
 };
 
 struct endpoints *endpoints_new(const struct endpoints_scope *scope, struct label_index *index,
@@ -45,6 +46,7 @@ struct endpoints *endpoints_new(const struct endpoints_scope *scope, struct labe
     endpoints->scope.workload = arena_copy(&endpoints->arena, scope->workload);
     endpoints->index = index;
     endpoints->profiles = profiles;
+    endpoints->interface_prefix = mem_strndup(STR("cali"));
     return endpoints;
 }
 
@@ -93,6 +95,18 @@ static void note_change(struct endpoints *endpoints, struct slot *slot)
         return;
     slot->is_changed = true;
     list_add(&endpoints->changed, slot);
+}
+
+void endpoints_set_interface_prefix(struct endpoints *endpoints, struct str prefix)
+{
+    size_t position = 0;
+    struct map_entry *entry;
+    if (str_eq(str_from_c(endpoints->interface_prefix), prefix))
+        return;
+    free(endpoints->interface_prefix);
+    endpoints->interface_prefix = mem_strndup(prefix);
+    while ((entry = map_next(&endpoints->slots, &position)) != NULL)
+        note_change(endpoints, entry->value);
 }
 
 static struct endpoint *choose(const struct slot *slot)
@@ -299,15 +313,24 @@ static void list_policies(struct arena *arena, const struct label_group *group,
     }
 }
 
-static void make_message(struct arena *arena, const struct endpoint *endpoint,
-                         struct psync_message *message)
+static struct str interface_name(struct arena *arena, const struct endpoints *endpoints,
+                                 const struct model_resource *resource)
+{
+    if (resource->key.kind != MODEL_POD)
+        return resource->endpoint.interface;
+    return arena_printf(arena, "%s%.*s", endpoints->interface_prefix,
+                        STR_ARG(resource->endpoint.interface));
+}
+
+static void make_message(struct arena *arena, const struct endpoints *endpoints,
+                         const struct endpoint *endpoint, struct psync_message *message)
 {
     const struct model_endpoint *from = &endpoint->resource->endpoint;
     message->kind = PSYNC_ENDPOINT_UPDATE;
     message->endpoint = (struct psync_endpoint){
         .id = {from->orchestrator, from->workload, from->endpoint},
         .state = STR("active"),
-        .name = from->interface,
+        .name = interface_name(arena, endpoints, endpoint->resource),
         .profile_ids = {from->profiles.items, from->profiles.count},
     };
     split_nets(arena, from, &message->endpoint);
@@ -327,13 +350,14 @@ static bool id_eq(const struct psync_endpoint_id *a, const struct psync_endpoint
            str_eq(a->endpoint, b->endpoint);
 }
 
-static void send_update(struct slot *slot, const struct psync_sink *sink)
+static void send_update(const struct endpoints *endpoints, struct slot *slot,
+                        const struct psync_sink *sink)
 {
     /* Of each endpoint its own: with those of all, a flush would hold endpoints x policies. */
     CLEANUP_ARENA struct arena arena = {0};
     CLEANUP_BUF struct buf bytes = {0};
     struct psync_message message = {0};
-    make_message(&arena, slot->chosen, &message);
+    make_message(&arena, endpoints, slot->chosen, &message);
     psync_encode(&bytes, &message);
     uint64_t digest = map_hash(buf_str(&bytes));
     if (slot->is_sent && digest == slot->digest)
@@ -365,7 +389,7 @@ void endpoints_send_updates(struct endpoints *endpoints, const struct psync_sink
     for (uint32_t i = 0; i < changed->count; i++) {
         struct slot *slot = changed->items[i];
         if (slot->chosen != NULL)
-            send_update(slot, sink);
+            send_update(endpoints, slot, sink);
     }
 }
 
@@ -408,5 +432,6 @@ void endpoints_free(struct endpoints *endpoints)
     map_free(&endpoints->slots);
     list_free(&endpoints->changed);
     arena_free(&endpoints->arena);
+    free(endpoints->interface_prefix);
     free(endpoints);
 }

@@ -27,6 +27,9 @@ void endpoints_free(struct endpoints *endpoints);
 /* The policies that select endpoints; set once, before the first endpoint comes. */
 void endpoints_set_policies(struct endpoints *endpoints, struct policies *policies);
 
+/* What the names of pods' interfaces begin with; "cali" until it is set. */
+void endpoints_set_interface_prefix(struct endpoints *endpoints, struct str prefix);
+
 /* Takes in a Pod or WorkloadEndpoint, which is the endpoints' from now on (it is freed if it is none of those that are served). It
  * replaces one with the same key. */
 void endpoints_put(struct endpoints *endpoints, struct model_resource *resource);

@@ -173,8 +173,9 @@ struct model_endpoint {
     struct str orchestrator; /* "k8s" */
     struct str workload;     /* "NAMESPACE/POD" */
     struct str endpoint;     /* "eth0" */
-    struct str interface;    /* on the node; of pods "cali…"; of a host maybe "*" or empty */
-    struct str account;      /* service account; empty: none named */
+    /* On the node; of pods what follows the prefix of all pods' interfaces; of a host maybe "*" or empty. */
+    struct str interface;
+    struct str account; /* service account; empty: none named */
     /* Own ones without pcns., pcsa.; projectcalico.org/… set, but of HostEndpoints. */
     struct model_labels labels;
     struct model_strings profiles; /* in order */
