@@ -202,7 +202,7 @@ static void prepare(struct policies *policies, struct arena *arena, struct polic
     message->policy.original_selector = arena_copy(arena, buf_str(&selector));
     policy->sets = (struct list){0};
     convert_rules(&context, policy, &message->policy);
-    rules_encode(&context, message, model_key_format(arena, &policy->resource->key), &bytes);
+    rules_encode(&context, message, &policy->resource->key, &bytes);
     ipsets_release_all(policies->context.ipsets, &old_sets);
     uint64_t digest = map_hash(buf_str(&bytes));
     if (policy->is_sent && digest == policy->digest)

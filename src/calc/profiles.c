@@ -256,13 +256,14 @@ static uint64_t digest_of(const struct psync_message *message)
 static void prepare(struct profiles *profiles, struct arena *arena, struct profile *profile)
 {
     CLEANUP_BUF struct buf bytes = {0};
+    const struct model_key key = {.kind = MODEL_PROFILE, .name = profile->name};
     struct list old_sets = profile->sets;
     struct psync_message *message = arena_alloc(arena, sizeof(*message));
     const struct rules_context context = {arena, profiles->ipsets, &profile->sets, {NULL, 0}};
     profile->sets = (struct list){0};
     message->kind = PSYNC_PROFILE_UPDATE;
     convert(&context, profile, &message->profile);
-    rules_encode(&context, message, profile->name, &bytes);
+    rules_encode(&context, message, &key, &bytes);
     ipsets_release_all(profiles->ipsets, &old_sets);
     uint64_t digest = map_hash(buf_str(&bytes));
     if (profile->is_sent && digest == profile->digest)

@@ -191,7 +191,7 @@ struct psync_rules rules_malformed(struct arena *arena)
 }
 
 void rules_encode(const struct rules_context *context, struct psync_message *message,
-                  struct str name, struct buf *bytes)
+                  const struct model_key *key, struct buf *bytes)
 {
     bool is_policy = message->kind == PSYNC_POLICY_UPDATE;
     psync_encode(bytes, message);
@@ -200,7 +200,8 @@ void rules_encode(const struct rules_context *context, struct psync_message *mes
     log_event(LOG_ERROR,
               is_policy ? "Policy takes more than 4 MiB on the wire; it refuses instead"
                         : "Profile takes more than 4 MiB on the wire; it refuses instead",
-              LOG_STR(is_policy ? "policy" : "profile", name), LOG_INT("bytes", bytes->len));
+              LOG_STR(is_policy ? "policy" : "profile", model_key_format(context->arena, key)),
+              LOG_INT("bytes", bytes->len));
     *(is_policy ? &message->policy.inbound : &message->profile.inbound) =
         rules_malformed(context->arena);
     *(is_policy ? &message->policy.outbound : &message->profile.outbound) =
