@@ -316,10 +316,14 @@ static void list_policies(struct arena *arena, const struct label_group *group,
 static struct str interface_name(struct arena *arena, const struct endpoints *endpoints,
                                  const struct model_resource *resource)
 {
+    struct str prefix = str_from_c(endpoints->interface_prefix);
+    struct str interface = resource->endpoint.interface;
     if (resource->key.kind != MODEL_POD)
-        return resource->endpoint.interface;
-    return arena_printf(arena, "%s%.*s", endpoints->interface_prefix,
-                        STR_ARG(resource->endpoint.interface));
+        return interface;
+    char *name = arena_array(arena, prefix.len + interface.len, 1);
+    memcpy(name, prefix.ptr, prefix.len);
+    memcpy(name + prefix.len, interface.ptr, interface.len);
+    return str_make(name, prefix.len + interface.len);
 }
 
 static void make_message(struct arena *arena, const struct endpoints *endpoints,

@@ -24,21 +24,26 @@ static uint32_t *place_of(struct label_group *group, size_t i)
     return (uint32_t *)(group->parts + label_group_part_count(group)) + i;
 }
 
+static struct str label_of(void *const *pairs, size_t i)
+{
+    return ((const struct label_pair *)pairs[i])->key->name;
+}
+
 /* The place of a label in an array of pairs that is sorted by label; `count`: it is not there. */
 static size_t find_label(void *const *pairs, size_t count, struct str label)
 {
+    enum { FEW = 8 }; /* it is faster to look at so many one by one: most differ in length */
     size_t first = 0, end = count;
-    while (first < end) {
+    while (end - first > FEW) {
         size_t middle = first + (end - first) / 2;
-        int order = str_cmp(((const struct label_pair *)pairs[middle])->key->name, label);
-        if (order == 0)
-            return middle;
-        if (order < 0)
-            first = middle + 1;
+        if (str_cmp(label_of(pairs, middle), label) <= 0)
+            first = middle;
         else
             end = middle;
     }
-    return count;
+    while (first < end && !str_eq(label_of(pairs, first), label))
+        first++;
+    return first < end ? first : count;
 }
 
 bool label_group_get(const struct label_group *group, struct str label, struct str *value)
