@@ -7,6 +7,131 @@
 
 enum { LARGE = FEED_MEMBERS + 10 };
 
+/* A policy of the pod k/web needs the set `s`, which has so many members. */
+static void open_with_set(struct feed_world *world, size_t size)
+{
+    CLEANUP_ARENA struct arena arena = {0};
+    struct psync_strings members = numbers(&arena, 0, size);
+    open_feed(world);
+    tell_set(world, "s", PSYNC_SET_NET, &members);
+    tell_policy(world, "p", "allow", "s");
+    tell_endpoint(world, "k/web", "p", "");
+    tell_in_sync(world);
+}
+
+/* From the first `from` members to the first `to`. */
+static void resize(struct feed_world *world, size_t from, size_t to)
+{
+    CLEANUP_ARENA struct arena arena = {0};
+    struct psync_strings none = {NULL, 0}, after = numbers(&arena, 0, to);
+    struct psync_strings changed =
+        from < to ? numbers(&arena, from, to) : numbers(&arena, to, from);
+    tell_delta(world, "s", from < to ? &changed : &none, from < to ? &none : &changed, &after);
+    end_batch(world);
+}
+
+#define REST "policy P p allow\nendpoint k8s/k/web/eth0\nin sync"
+
+/* ---- messages of bounded size ---- */
+
+static void test_split(void **state)
+{
+    (void)state;
+    static const struct {
+        size_t size;
+        const char *expected;
+    } cases[] = {
+        {0, "set s\n" REST},
+        {FEED_MEMBERS, "set s 82200\n" REST},
+        {FEED_MEMBERS + 1, "set s 82200\ndelta s +{82200}\n" REST},
+        {2 * FEED_MEMBERS + 20, "set s 82200\ndelta s +82200 -0\ndelta s +20 -0\n" REST},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct feed_world world;
+        struct sidecar web;
+        open_with_set(&world, cases[i].size);
+        join(&world, &web, "k/web");
+        check_reads("whole", &web, cases[i].expected);
+        feed_leave(web.reader);
+        close_feed(&world);
+    }
+}
+
+static void test_split_change(void **state)
+{
+    (void)state;
+    struct feed_world world;
+    struct sidecar web;
+    CLEANUP_ARENA struct arena arena = {0};
+    open_with_set(&world, 20);
+    join(&world, &web, "k/web");
+    check_reads("join", &web, "set s 20\n" REST);
+    resize(&world, 20, FEED_MEMBERS + 20);
+    check_reads("one message", &web, "delta s +82200 -0");
+    resize(&world, FEED_MEMBERS + 20, 0);
+    check_reads("two messages", &web, "delta s +0 -82200\ndelta s +0 -20");
+    struct psync_strings all = numbers(&arena, 0, FEED_MEMBERS);
+    struct psync_strings few = numbers(&arena, FEED_MEMBERS, FEED_MEMBERS + 20);
+    tell_delta(&world, "s", &few, &(struct psync_strings){NULL, 0}, &few);
+    tell_delta(&world, "s", &all, &few, &all);
+    end_batch(&world);
+    check_reads("what comes is told before what goes", &web,
+                "delta s +20 -0\ndelta s +82200 -0\ndelta s +0 -20");
+    feed_leave(web.reader);
+    close_feed(&world);
+}
+
+/* As many members of 100 bytes. */
+static struct psync_strings long_members(struct arena *arena, size_t count)
+{
+    struct psync_strings list = {arena_array(arena, count, sizeof(struct str)), 0};
+    for (size_t i = 0; i < count; i++)
+        list.items[list.count++] = arena_printf(arena, "%0100zu", i);
+    return list;
+}
+
+/* So many messages come; of two in a row the first is large. */
+static void check_sizes(struct sidecar *sidecar, int count)
+{
+    enum { LIMIT = 4 * 1024 * 1024 };
+    struct str bytes;
+    for (int i = 0; i < count; i++) {
+        assert_int_equal(feed_read(sidecar->reader, &bytes), FEED_MESSAGE);
+        assert_in_range(bytes.len, i % 2 == 0 ? LIMIT / 2 : 1, LIMIT);
+    }
+}
+
+/* Long members are fewer to a message, which stays under gRPC's 4 MiB. */
+static void test_split_by_bytes(void **state)
+{
+    (void)state;
+    enum { MANY = 50000 };
+    struct feed_world world;
+    struct sidecar web;
+    CLEANUP_ARENA struct arena arena = {0};
+    struct psync_strings members = long_members(&arena, MANY), none = {NULL, 0};
+    open_with_set(&world, 0);
+    join(&world, &web, "k/web");
+    check_reads("join", &web, "set s\n" REST);
+    tell_delta(&world, "s", &members, &none, &members);
+    end_batch(&world);
+    check_sizes(&web, 2);
+    struct psync_strings half = {members.items, MANY / 2};
+    struct psync_strings other = {members.items + MANY / 2, MANY / 2};
+    tell_delta(&world, "s", &half, &other, &half); /* each would fit, but not both */
+    end_batch(&world);
+    check_sizes(&web, 2);
+    check_reads("all", &web, "");
+    feed_leave(web.reader);
+    set_source(&world, "s", PSYNC_SET_NET, &members);
+    feed_trim(world.feed);
+    join(&world, &web, "k/web");
+    check_sizes(&web, 2);
+    check_reads("rest", &web, REST);
+    feed_leave(web.reader);
+    close_feed(&world);
+}
+
 /* Changes of a set that is being told wait until it was. */
 static void test_change_while_told(void **state)
 {
@@ -355,6 +480,9 @@ static void test_too_many_snapshots(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_split),
+        cmocka_unit_test(test_split_change),
+        cmocka_unit_test(test_split_by_bytes),
         cmocka_unit_test(test_change_while_told),
         cmocka_unit_test(test_replaced),
         cmocka_unit_test(test_trim),

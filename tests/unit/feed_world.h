@@ -95,15 +95,6 @@ static inline struct psync_strings numbers(struct arena *arena, size_t from, siz
     return list;
 }
 
-/* As many members of 100 bytes. */
-static inline struct psync_strings long_members(struct arena *arena, size_t count)
-{
-    struct psync_strings list = {arena_array(arena, count, sizeof(struct str)), 0};
-    for (size_t i = 0; i < count; i++)
-        list.items[list.count++] = arena_printf(arena, "%0100zu", i);
-    return list;
-}
-
 /* ---- telling the feed ---- */
 
 static inline void open_feed(struct feed_world *world)
@@ -342,33 +333,5 @@ static inline void check_reads(const char *name, struct sidecar *sidecar, const 
 {
     check_reads_at_most(name, sidecar, 1000, expected);
 }
-
-/* ---- a world with a set ---- */
-
-/* A policy of the pod k/web needs the set `s`, which has so many members. */
-static inline void open_with_set(struct feed_world *world, size_t size)
-{
-    CLEANUP_ARENA struct arena arena = {0};
-    struct psync_strings members = numbers(&arena, 0, size);
-    open_feed(world);
-    tell_set(world, "s", PSYNC_SET_NET, &members);
-    tell_policy(world, "p", "allow", "s");
-    tell_endpoint(world, "k/web", "p", "");
-    tell_in_sync(world);
-}
-
-/* From the first `from` members to the first `to`. */
-static inline void resize(struct feed_world *world, size_t from, size_t to)
-{
-    CLEANUP_ARENA struct arena arena = {0};
-    struct psync_strings none = {NULL, 0}, after = numbers(&arena, 0, to);
-    struct psync_strings changed =
-        from < to ? numbers(&arena, from, to) : numbers(&arena, to, from);
-    tell_delta(world, "s", from < to ? &changed : &none, from < to ? &none : &changed, &after);
-    end_batch(world);
-}
-
-/* What comes behind the set when that pod's sidecar joins. */
-#define REST "policy P p allow\nendpoint k8s/k/web/eth0\nin sync"
 
 #endif
