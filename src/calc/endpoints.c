@@ -316,14 +316,12 @@ static void list_policies(struct arena *arena, const struct label_group *group,
 static struct str interface_name(struct arena *arena, const struct endpoints *endpoints,
                                  const struct model_resource *resource)
 {
-    struct str prefix = str_from_c(endpoints->interface_prefix);
-    struct str interface = resource->endpoint.interface;
+    CLEANUP_BUF struct buf name = {0};
     if (resource->key.kind != MODEL_POD)
-        return interface;
-    char *name = arena_array(arena, prefix.len + interface.len, 1);
-    memcpy(name, prefix.ptr, prefix.len);
-    memcpy(name + prefix.len, interface.ptr, interface.len);
-    return str_make(name, prefix.len + interface.len);
+        return resource->endpoint.interface;
+    buf_append_str(&name, str_from_c(endpoints->interface_prefix));
+    buf_append_str(&name, resource->endpoint.interface);
+    return arena_copy(arena, buf_str(&name));
 }
 
 static void make_message(struct arena *arena, const struct endpoints *endpoints,
