@@ -21,6 +21,7 @@ enum { PODS_A_NAMESPACE = 100, REPLICAS = 20, TEAMS = 20, CHANGES = 400 };
 
 static size_t policy_count, pod_count, local_count;
 static uint64_t messages;
+static size_t named[CHANGES], named_count; /* see find_named */
 
 /* ---- resources ---- */
 
@@ -70,22 +71,44 @@ static size_t namespace_count(void)
     return namespace_of(pod_count - 1) + 1;
 }
 
-/* `version` changes a label; `is_local` is decided by the number: local pods are spread over the cluster. */
+static size_t application_count(void)
+{
+    return application_of(pod_count - 1) + 1;
+}
+
+/* Local pods are spread over the cluster. */
+static bool is_local(size_t pod)
+{
+    size_t stride = pod_count / local_count;
+    return pod % stride == 0 && pod / stride < local_count;
+}
+
+/* The pod whose application a policy selects. */
+static size_t selected_pod(size_t policy)
+{
+    return policy * (pod_count / policy_count + 1) % pod_count;
+}
+
+/* The application that a rule of a policy names. */
+static size_t peer_of(size_t policy, size_t rule)
+{
+    return (policy * 31 + rule * 17) % application_count();
+}
+
+/* `version` changes a label that nobody names. */
 static struct model_resource *make_pod(size_t i, unsigned version)
 {
     struct name ns = name("namespace-%zu", namespace_of(i));
     struct model_resource *r = new_resource(MODEL_POD, ns.text, name("pod-%zu", i).text);
     struct model_endpoint *e = &r->endpoint;
     struct arena *a = &r->arena;
-    size_t stride = pod_count / local_count;
-    bool is_local = i % stride == 0 && i / stride < local_count;
     const char *account = i % 2 == 0 ? "web" : "worker";
     e->live = true;
-    e->node = is_local ? STR("node-here") : STR("node-there");
+    e->node = is_local(i) ? STR("node-here") : STR("node-there");
     e->orchestrator = STR("k8s");
     e->endpoint = STR("eth0");
     e->workload = arena_printf(a, "%s/pod-%zu", ns.text, i);
-    e->interface = STR("cali0123456789a");
+    e->interface = STR("0123456789a");
     e->account = str_from_c(account);
     e->labels.items = arena_array(a, 8, sizeof(struct model_label));
     put_label(a, &e->labels, "app", arena_printf(a, "app-%zu", application_of(i)));
@@ -130,12 +153,11 @@ static void set_selector(struct arena *a, struct model_selector *to, struct str 
 /* Three rules that differ by policy; `version` changes a port. */
 static void set_rules(struct arena *a, struct model_rules *rules, size_t i, unsigned version)
 {
-    size_t applications = application_of(pod_count - 1) + 1;
     rules->items = arena_array(a, 3, sizeof(*rules->items));
     rules->count = 3;
     for (size_t j = 0; j < 3; j++) {
         struct model_rule *rule = &rules->items[j];
-        size_t peer = (i * 31 + j * 17) % applications;
+        size_t peer = peer_of(i, j);
         rule->action = MODEL_ALLOW;
         rule->protocol = (struct model_protocol){true, STR("tcp"), 6};
         rule->destination.ports.items = arena_array(a, 1, sizeof(struct model_port));
@@ -153,7 +175,7 @@ static void set_rules(struct arena *a, struct model_rules *rules, size_t i, unsi
 
 static struct model_resource *make_policy(size_t i, unsigned version)
 {
-    size_t pod = i * (pod_count / policy_count + 1) % pod_count;
+    size_t pod = selected_pod(i);
     struct name ns = name("namespace-%zu", namespace_of(pod));
     bool global = i % 10 == 9, kubernetes = i % 10 >= 7 && !global;
     enum model_kind kind = global       ? MODEL_GLOBAL_NETWORK_POLICY
@@ -260,25 +282,63 @@ static void measure(struct calc *calc, const char *what, struct model_resource *
         (double)(messages - before) / CHANGES);
 }
 
-static struct model_resource *remote_relabelled(size_t i)
+/* ---- changes ---- */
+
+/* The first pod of an application that is here, or that is not; pod_count: there is none. */
+static size_t find_pod(size_t application, bool here)
+{
+    size_t first = application * REPLICAS, end = first + REPLICAS;
+    for (size_t pod = first; pod < end && pod < pod_count; pod++) {
+        if (is_local(pod) == here)
+            return pod;
+    }
+    return pod_count;
+}
+
+/* Applications that global policies name which select a local pod: who comes to them or leaves them is in some set or not. */
+static void find_named(void)
+{
+    for (size_t i = 9; i < policy_count && named_count < CHANGES; i += 10) {
+        size_t pod = selected_pod(i), peer = peer_of(i, 0);
+        bool is_active =
+            namespace_of(pod) % 4 == 0 && find_pod(application_of(pod), true) < pod_count;
+        if (is_active && find_pod(peer, false) < pod_count)
+            named[named_count++] = peer;
+    }
+}
+
+/* A label changes that nobody names. */
+static struct model_resource *remote_restarted(size_t i)
 {
     return make_pod((i * 37 * (pod_count / local_count) + 1) % pod_count, (unsigned)i + 2);
 }
 
-/* To the next application and the other tier: out of some sets, into others. */
-static struct model_resource *remote_moved(size_t i)
+static struct model_resource *local_restarted(size_t i)
 {
-    size_t others = pod_count / local_count, pod = i * others % pod_count + 2;
+    return make_pod(i % local_count * (pod_count / local_count), (unsigned)i + 2);
+}
+
+static struct model_resource *pod_of_application(size_t pod, struct name application)
+{
     struct model_resource *r = make_pod(pod, 1);
-    struct model_labels *labels = &r->endpoint.labels;
-    labels->items[0].value = arena_printf(&r->arena, "app-%zu", application_of(pod) + 1);
-    labels->items[5].value = pod % 3 == 0 ? STR("back") : STR("front");
+    r->endpoint.labels.items[0].value = arena_copy(&r->arena, str_from_c(application.text));
     return r;
 }
 
+/* Out of a set, and the next time into it again. */
+static struct model_resource *remote_relabelled(size_t i)
+{
+    size_t application = named[i / 2 % named_count];
+    return pod_of_application(find_pod(application, false),
+                              i % 2 == 0 ? name("elsewhere") : name("app-%zu", application));
+}
+
+/* Into an application that is in a set, and the next time back, where other policies select it. */
 static struct model_resource *local_relabelled(size_t i)
 {
-    return make_pod(i % local_count * (pod_count / local_count), (unsigned)i + 2);
+    size_t pod = i / 2 % local_count * (pod_count / local_count);
+    return pod_of_application(
+        pod, name("app-%zu", i % 2 == 0 ? named[i / 2 % named_count] : application_of(pod)));
 }
 
 static struct model_resource *remote_added(size_t i)
@@ -334,9 +394,13 @@ int main(int argc, char **argv)
     printf(", \"active_policies\": %zu, \"ip_sets\": %zu, \"members\": %zu, \"groups\": %zu",
            stats.policies.active, stats.ipsets.sets, stats.ipsets.members,
            stats.ipsets.labels.groups);
-    measure(calc, "remote pod relabelled", remote_relabelled);
-    measure(calc, "remote pod moved to another application", remote_moved);
-    measure(calc, "local pod relabelled", local_relabelled);
+    find_named();
+    if (named_count > 0) {
+        measure(calc, "remote pod relabelled", remote_relabelled);
+        measure(calc, "local pod relabelled", local_relabelled);
+    }
+    measure(calc, "remote pod's version changed", remote_restarted);
+    measure(calc, "local pod's version changed", local_restarted);
     measure(calc, "remote pod added", remote_added);
     measure(calc, "policy changed", policy_changed);
     measure(calc, "policy added", policy_added);

@@ -166,6 +166,23 @@ struct str arena_printf(struct arena *a, const char *format, ...)
     return str_make(place, size);
 }
 
+void arena_adopt(struct arena *to, struct arena *from)
+{
+    struct arena_chunk *newest = to->chunks, *oldest = from->chunks;
+    if (newest == NULL || oldest == NULL) {
+        to->chunks = newest != NULL ? newest : oldest;
+        from->chunks = NULL;
+        return;
+    }
+    /* Behind the newest chunk, which goes on being filled. */
+    newest->total += from->chunks->total;
+    while (oldest->next != NULL)
+        oldest = oldest->next;
+    oldest->next = newest->next;
+    newest->next = from->chunks;
+    from->chunks = NULL;
+}
+
 void arena_free(struct arena *a)
 {
     struct arena_chunk *chunk = a->chunks;

@@ -95,6 +95,8 @@ void *arena_array(struct arena *a, size_t count, size_t size);
 struct str arena_copy(struct arena *a, struct str s);
 struct str arena_printf(struct arena *a, const char *format, ...)
     __attribute__((format(printf, 2, 3), nonnull(2)));
+/* Makes what was allocated from `from` live as long as what `to` has; `from` is empty then. */
+void arena_adopt(struct arena *to, struct arena *from);
 void arena_free(struct arena *a);
 
 /* Cleanup attributes: the variable is released when it leaves scope. */

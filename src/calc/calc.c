@@ -134,6 +134,11 @@ void calc_remove(struct calc *calc, const struct model_key *key)
     }
 }
 
+void calc_set_interface_prefix(struct calc *calc, struct str prefix)
+{
+    endpoints_set_interface_prefix(calc->endpoints, prefix);
+}
+
 void calc_set_in_sync(struct calc *calc)
 {
     calc->in_sync = true;
@@ -181,7 +186,7 @@ static void send_changes(struct calc *calc, const struct psync_sink *sink)
     ipsets_send_updates(calc->ipsets, sink);
     policies_send_updates(calc->policies, sink);
     profiles_send_updates(calc->profiles, sink);
-    endpoints_send_updates(calc->endpoints, &arena, sink);
+    endpoints_send_updates(calc->endpoints, sink);
     profiles_send_labelled(calc->profiles, sink);
 
     endpoints_send_removals(calc->endpoints, sink);

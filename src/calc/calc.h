@@ -35,6 +35,9 @@ void calc_free(struct calc *calc);
 void calc_update(struct calc *calc, struct model_resource *resource);
 void calc_remove(struct calc *calc, const struct model_key *key);
 
+/* What the names of pods' interfaces begin with; "cali" until it is set. */
+void calc_set_interface_prefix(struct calc *calc, struct str prefix);
+
 /* The datastore has told all that it has. */
 void calc_set_in_sync(struct calc *calc);
 

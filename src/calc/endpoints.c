@@ -35,6 +35,7 @@ struct endpoints {
     struct map slots;    /* -> struct slot */
     struct list changed; /* struct slot */
     size_t chosen_count;
+    char *interface_prefix;
 };
 
 struct endpoints *endpoints_new(const struct endpoints_scope *scope, struct label_index *index,
@@ -45,6 +46,7 @@ struct endpoints *endpoints_new(const struct endpoints_scope *scope, struct labe
     endpoints->scope.workload = arena_copy(&endpoints->arena, scope->workload);
     endpoints->index = index;
     endpoints->profiles = profiles;
+    endpoints->interface_prefix = mem_strndup(STR("cali"));
     return endpoints;
 }
 
@@ -95,6 +97,18 @@ static void note_change(struct endpoints *endpoints, struct slot *slot)
     list_add(&endpoints->changed, slot);
 }
 
+void endpoints_set_interface_prefix(struct endpoints *endpoints, struct str prefix)
+{
+    size_t position = 0;
+    struct map_entry *entry;
+    if (str_eq(str_from_c(endpoints->interface_prefix), prefix))
+        return;
+    free(endpoints->interface_prefix);
+    endpoints->interface_prefix = mem_strndup(prefix);
+    while ((entry = map_next(&endpoints->slots, &position)) != NULL)
+        note_change(endpoints, entry->value);
+}
+
 static struct endpoint *choose(const struct slot *slot)
 {
     for (uint32_t i = 0; i < slot->claims.count; i++) {
@@ -111,7 +125,7 @@ static void count_in_policies(struct endpoints *endpoints, const struct label_gr
                               bool comes)
 {
     for (uint32_t i = 0; i < group->matches.count; i++)
-        policies_count(endpoints->policies, group->matches.items[i], 1, comes);
+        policies_count(endpoints->policies, (struct policy *)label_group_match(group, i), 1, comes);
 }
 
 static void join(struct endpoints *endpoints, struct endpoint *endpoint)
@@ -168,19 +182,10 @@ static bool is_served(const struct endpoints *endpoints, const struct model_reso
     return endpoints->scope.node.len == 0 || str_eq(endpoint->node, endpoints->scope.node);
 }
 
-static struct str format_key(struct buf *out, const struct model_key *key)
-{
-    buf_printf(out, "%d/", (int)key->kind);
-    buf_append_str(out, key->namespace);
-    buf_append_byte(out, '/');
-    buf_append_str(out, key->name);
-    return buf_str(out);
-}
-
 static struct endpoint *make(const struct model_key *key)
 {
     CLEANUP_BUF struct buf text = {0};
-    format_key(&text, key);
+    model_key_text(&text, key);
     struct endpoint *endpoint = mem_zalloc(sizeof(*endpoint) + text.len);
     endpoint->key_len = text.len;
     memcpy(endpoint->key, text.data, text.len);
@@ -209,7 +214,7 @@ static void free_endpoint(struct endpoint *endpoint)
 void endpoints_remove(struct endpoints *endpoints, const struct model_key *key)
 {
     CLEANUP_BUF struct buf text = {0};
-    struct endpoint *endpoint = map_remove(&endpoints->all, format_key(&text, key));
+    struct endpoint *endpoint = map_remove(&endpoints->all, model_key_text(&text, key));
     if (endpoint == NULL)
         return;
     withdraw(endpoints, endpoint);
@@ -267,48 +272,67 @@ static int compare_policies(const void *a, const void *b)
     return order != 0 ? order : order_compare_policies(x->resource, y->resource);
 }
 
-static struct psync_tier start_tier(struct arena *arena, const struct tier *tier, size_t room)
+/* A tier whose policies will stand at these places. */
+static struct psync_tier start_tier(const struct tier *tier, struct psync_policy_id *ingress,
+                                    struct psync_policy_id *egress)
 {
     return (struct psync_tier){
         .name = tier->name,
         .default_action = tier->default_pass ? STR("Pass") : STR("Deny"),
-        .ingress = {arena_array(arena, room, sizeof(struct psync_policy_id)), 0},
-        .egress = {arena_array(arena, room, sizeof(struct psync_policy_id)), 0},
+        .ingress = {ingress, 0},
+        .egress = {egress, 0},
     };
 }
 
-/* The policies that select it, in order, tier by tier. */
+/* The policies that select it, in order, tier by tier. The ids of all tiers are in two arrays, of which each tier has a stretch. */
 static void list_policies(struct arena *arena, const struct label_group *group,
                           struct psync_endpoint *to)
 {
-    size_t count = group->matches.count;
+    uint32_t count = group->matches.count;
     struct policy **policies = arena_array(arena, count, sizeof(*policies));
-    if (count > 0)
-        memcpy(policies, group->matches.items, count * sizeof(*policies));
+    for (uint32_t i = 0; i < count; i++)
+        policies[i] = (struct policy *)label_group_match(group, i);
     if (count > 1)
         qsort(policies, count, sizeof(*policies), compare_policies);
+    struct psync_policy_id *ingress = arena_array(arena, count, sizeof(*ingress));
+    struct psync_policy_id *egress = arena_array(arena, count, sizeof(*egress));
     to->tiers = arena_array(arena, count, sizeof(*to->tiers));
     for (size_t i = 0; i < count; i++) {
         const struct policy *policy = policies[i];
         if (i == 0 || policy->tier != policies[i - 1]->tier)
-            to->tiers[to->tier_count++] = start_tier(arena, policy->tier, count - i);
+            to->tiers[to->tier_count++] = start_tier(policy->tier, ingress, egress);
         struct psync_tier *tier = &to->tiers[to->tier_count - 1];
-        if (policy->resource->policy.applies_ingress)
-            tier->ingress.items[tier->ingress.count++] = policy_id(policy->resource);
-        if (policy->resource->policy.applies_egress)
-            tier->egress.items[tier->egress.count++] = policy_id(policy->resource);
+        if (policy->resource->policy.applies_ingress) {
+            *ingress++ = policy_id(&policy->resource->key);
+            tier->ingress.count++;
+        }
+        if (policy->resource->policy.applies_egress) {
+            *egress++ = policy_id(&policy->resource->key);
+            tier->egress.count++;
+        }
     }
 }
 
-static void make_message(struct arena *arena, const struct endpoint *endpoint,
-                         struct psync_message *message)
+static struct str interface_name(struct arena *arena, const struct endpoints *endpoints,
+                                 const struct model_resource *resource)
+{
+    CLEANUP_BUF struct buf name = {0};
+    if (resource->key.kind != MODEL_POD)
+        return resource->endpoint.interface;
+    buf_append_str(&name, str_from_c(endpoints->interface_prefix));
+    buf_append_str(&name, resource->endpoint.interface);
+    return arena_copy(arena, buf_str(&name));
+}
+
+static void make_message(struct arena *arena, const struct endpoints *endpoints,
+                         const struct endpoint *endpoint, struct psync_message *message)
 {
     const struct model_endpoint *from = &endpoint->resource->endpoint;
     message->kind = PSYNC_ENDPOINT_UPDATE;
     message->endpoint = (struct psync_endpoint){
         .id = {from->orchestrator, from->workload, from->endpoint},
         .state = STR("active"),
-        .name = from->interface,
+        .name = interface_name(arena, endpoints, endpoint->resource),
         .profile_ids = {from->profiles.items, from->profiles.count},
     };
     split_nets(arena, from, &message->endpoint);
@@ -328,11 +352,14 @@ static bool id_eq(const struct psync_endpoint_id *a, const struct psync_endpoint
            str_eq(a->endpoint, b->endpoint);
 }
 
-static void send_update(struct slot *slot, struct arena *arena, const struct psync_sink *sink)
+static void send_update(const struct endpoints *endpoints, struct slot *slot,
+                        const struct psync_sink *sink)
 {
+    /* Of each endpoint its own: with those of all, a flush would hold endpoints x policies. */
+    CLEANUP_ARENA struct arena arena = {0};
     CLEANUP_BUF struct buf bytes = {0};
     struct psync_message message = {0};
-    make_message(arena, slot->chosen, &message);
+    make_message(&arena, endpoints, slot->chosen, &message);
     psync_encode(&bytes, &message);
     uint64_t digest = map_hash(buf_str(&bytes));
     if (slot->is_sent && digest == slot->digest)
@@ -356,8 +383,7 @@ static int compare_slots(const void *a, const void *b)
     return str_cmp((*(struct slot *const *)a)->key, (*(struct slot *const *)b)->key);
 }
 
-void endpoints_send_updates(struct endpoints *endpoints, struct arena *arena,
-                            const struct psync_sink *sink)
+void endpoints_send_updates(struct endpoints *endpoints, const struct psync_sink *sink)
 {
     struct list *changed = &endpoints->changed;
     if (changed->count > 1)
@@ -365,7 +391,7 @@ void endpoints_send_updates(struct endpoints *endpoints, struct arena *arena,
     for (uint32_t i = 0; i < changed->count; i++) {
         struct slot *slot = changed->items[i];
         if (slot->chosen != NULL)
-            send_update(slot, arena, sink);
+            send_update(endpoints, slot, sink);
     }
 }
 
@@ -408,5 +434,6 @@ void endpoints_free(struct endpoints *endpoints)
     map_free(&endpoints->slots);
     list_free(&endpoints->changed);
     arena_free(&endpoints->arena);
+    free(endpoints->interface_prefix);
     free(endpoints);
 }

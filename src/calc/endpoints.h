@@ -27,6 +27,9 @@ void endpoints_free(struct endpoints *endpoints);
 /* The policies that select endpoints; set once, before the first endpoint comes. */
 void endpoints_set_policies(struct endpoints *endpoints, struct policies *policies);
 
+/* What the names of pods' interfaces begin with; "cali" until it is set. */
+void endpoints_set_interface_prefix(struct endpoints *endpoints, struct str prefix);
+
 /* Takes in a Pod or WorkloadEndpoint, which is the endpoints' from now on (it is freed if it is none of those that are served). It
  * replaces one with the same key. */
 void endpoints_put(struct endpoints *endpoints, struct model_resource *resource);
@@ -37,8 +40,7 @@ void endpoints_group_changed(void *ctx, struct label_group *group);
 
 /* ---- the steps of a flush, as in calc/policies.h ---- */
 
-void endpoints_send_updates(struct endpoints *endpoints, struct arena *arena,
-                            const struct psync_sink *sink);
+void endpoints_send_updates(struct endpoints *endpoints, const struct psync_sink *sink);
 /* Endpoints that are gone, before what only they needed. */
 void endpoints_send_removals(struct endpoints *endpoints, const struct psync_sink *sink);
 

@@ -45,11 +45,6 @@ struct ipsets *ipsets_new(struct model_labels (*parent_labels)(void *ctx, struct
 
 /* ---- peers ---- */
 
-static bool is_network_set(enum model_kind kind)
-{
-    return kind == MODEL_NETWORK_SET || kind == MODEL_GLOBAL_NETWORK_SET;
-}
-
 /* The labels of a network set: its own, but for those that would forge inherited ones, and its namespace's name. */
 static struct model_labels network_set_labels(struct arena *arena,
                                               const struct model_resource *resource)
@@ -77,7 +72,7 @@ static struct model_labels network_set_labels(struct arena *arena,
 
 static void join(struct ipsets *ipsets, struct peer *peer, const struct model_resource *resource)
 {
-    if (!is_network_set(resource->key.kind)) {
+    if (!model_kind_is_network_set(resource->key.kind)) {
         label_index_join(ipsets->index, &peer->labels, &resource->endpoint.labels,
                          &resource->endpoint.profiles);
         return;
@@ -92,9 +87,9 @@ static void join(struct ipsets *ipsets, struct peer *peer, const struct model_re
 /* Counts a peer in or out of all sets that it matches. */
 static void count_in_sets(const struct peer *peer, bool comes)
 {
-    const struct list *matches = &peer->labels.group->matches;
-    for (uint32_t i = 0; i < matches->count; i++)
-        peer_count(peer, matches->items[i], comes);
+    const struct label_group *group = peer->labels.group;
+    for (uint32_t i = 0; i < group->matches.count; i++)
+        peer_count(peer, (struct ipset *)label_group_match(group, i), comes);
 }
 
 static void drop_peer(struct ipsets *ipsets, struct peer *peer)
@@ -122,7 +117,7 @@ void ipsets_put_peer(struct ipsets *ipsets, const struct model_resource *resourc
 void ipsets_remove_peer(struct ipsets *ipsets, const struct model_key *key)
 {
     CLEANUP_BUF struct buf text = {0};
-    drop_peer(ipsets, map_remove(&ipsets->peers, peer_format_key(&text, key)));
+    drop_peer(ipsets, map_remove(&ipsets->peers, model_key_text(&text, key)));
 }
 
 void ipsets_parent_changed(struct ipsets *ipsets, struct str name)
@@ -217,10 +212,14 @@ struct ipset *ipsets_use_service(struct ipsets *ipsets, struct str namespace, st
     return set;
 }
 
-void ipsets_release(struct ipsets *ipsets, struct ipset *set)
+void ipsets_release_all(struct ipsets *ipsets, struct list *uses)
 {
-    if (--set->users == 0)
-        list_add(&ipsets->unused, set);
+    for (uint32_t i = 0; i < uses->count; i++) {
+        struct ipset *set = uses->items[i];
+        if (--set->users == 0)
+            list_add(&ipsets->unused, set);
+    }
+    list_free(uses);
 }
 
 /* ---- telling ---- */

@@ -41,8 +41,8 @@ struct ipset *ipsets_use_named_port(struct ipsets *ipsets, const struct selector
                                     int protocol, struct str port);
 struct ipset *ipsets_use_service(struct ipsets *ipsets, struct str namespace, struct str name,
                                  bool with_ports);
-/* One user less. The set stays until ipsets_send_removals. */
-void ipsets_release(struct ipsets *ipsets, struct ipset *set);
+/* One user less of each set in the list (struct ipset), which is freed. The sets stay until ipsets_send_removals. */
+void ipsets_release_all(struct ipsets *ipsets, struct list *uses);
 
 /* ---- telling ---- */
 

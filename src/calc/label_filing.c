@@ -27,25 +27,31 @@ static void add_term(struct terms *terms, struct str name, struct str value)
     terms->items[terms->count++] = (struct term){name, value};
 }
 
-static void add_term_cost(const struct label_index *index, const struct term *term,
-                          struct cost *cost)
+static void add_key_cost(const struct label_key *key, struct cost *cost)
 {
-    const struct label_key *key = map_get(&index->keys, term->name);
-    if (key == NULL)
-        return;
-    if (term->value.ptr == NULL) {
-        /* How many groups are under its parents is not counted; a guess is good enough to choose by. */
-        cost->groups += key->group_count + (uint64_t)key->parent_count * 8;
-        cost->selectors += key->selectors.count;
-        return;
-    }
-    const struct label_pair *pair = map_get(&key->pairs, term->value);
-    if (pair == NULL)
-        return;
+    /* How many groups are under its parents is not counted; a guess is good enough to choose by. */
+    cost->groups += key->group_count + (uint64_t)key->parent_count * 8;
+    cost->selectors += key->selectors.count;
+}
+
+static void add_pair_cost(const struct label_pair *pair, struct cost *cost)
+{
     cost->groups += pair->groups.count;
     for (uint32_t i = 0; i < pair->parents.count; i++)
         cost->groups += ((const struct label_parent *)pair->parents.items[i])->groups.count;
     cost->selectors += pair->selectors.count;
+}
+
+static void add_term_cost(const struct label_index *index, const struct term *term,
+                          struct cost *cost)
+{
+    const struct label_key *key = map_get(&index->keys, term->name);
+    const struct label_pair *pair =
+        key != NULL && term->value.ptr != NULL ? map_get(&key->pairs, term->value) : NULL;
+    if (pair != NULL)
+        add_pair_cost(pair, cost);
+    else if (key != NULL && term->value.ptr == NULL)
+        add_key_cost(key, cost);
 }
 
 static struct cost cost_of(const struct label_index *index, const struct terms *terms)
@@ -142,12 +148,14 @@ static void file_under(struct label_index *index, struct label_selector *selecto
     }
 }
 
+/* Notes each label once in a round. */
 static void note_mentions(struct label_index *index, struct label_selector *selector,
                           const struct selector *s)
 {
     if (s->label.len > 0) {
         struct label_key *key = label_key_use(index, s->label);
-        if (list_find(&selector->mentioned, key) == selector->mentioned.count) {
+        if (key->stamp != index->round) {
+            key->stamp = index->round;
             list_add(&selector->mentioned, key);
             list_add(&key->mentions, selector);
         } else {
@@ -167,13 +175,12 @@ void label_file(struct label_index *index, struct label_selector *selector)
     else
         file_under(index, selector, &terms);
     free(terms.items);
+    index->round++;
     note_mentions(index, selector, selector->selector);
 }
 
-void label_unfile(struct label_index *index, struct label_selector *selector)
+static void leave_entries(struct label_index *index, struct label_selector *selector)
 {
-    if (selector->is_unrestricted)
-        list_remove_item(&index->unrestricted, selector);
     for (uint32_t i = 0; i < selector->entry_count; i++) {
         struct label_entry entry = selector->entries[i];
         if (entry.pair == NULL) {
@@ -187,10 +194,73 @@ void label_unfile(struct label_index *index, struct label_selector *selector)
     free(selector->entries);
     selector->entries = NULL;
     selector->entry_count = 0;
+}
+
+void label_unfile(struct label_index *index, struct label_selector *selector)
+{
+    if (selector->is_unrestricted)
+        list_remove_item(&index->unrestricted, selector);
+    leave_entries(index, selector);
     for (uint32_t i = 0; i < selector->mentioned.count; i++) {
         struct label_key *key = selector->mentioned.items[i];
         list_remove_item(&key->mentions, selector);
         label_key_release(index, key);
     }
     list_free(&selector->mentioned);
+    list_free(&selector->matches);
+}
+
+/* Takes from *steps what it takes to look at the groups of a pair. False: it is more. */
+static bool take_pair(const struct label_pair *pair, size_t *steps)
+{
+    for (uint32_t i = 0; i <= pair->parents.count; i++) {
+        size_t groups = i < pair->parents.count
+                            ? ((const struct label_parent *)pair->parents.items[i])->groups.count
+                            : pair->groups.count + 1; /* to look there at all is a step, too */
+        if (groups >= *steps)
+            return false;
+        *steps -= groups;
+    }
+    return true;
+}
+
+static bool take_key(const struct label_key *key, size_t *steps)
+{
+    size_t position = 0;
+    const struct map_entry *item;
+    while ((item = map_next(&key->pairs, &position)) != NULL) {
+        if (!take_pair(item->value, steps))
+            return false;
+    }
+    return true;
+}
+
+bool label_filing_is_less(const struct label_selector *selector, size_t steps)
+{
+    bool is_less = !selector->is_unrestricted;
+    for (uint32_t i = 0; is_less && i < selector->entry_count; i++) {
+        const struct label_entry *entry = &selector->entries[i];
+        is_less =
+            entry->pair != NULL ? take_pair(entry->pair, &steps) : take_key(entry->key, &steps);
+    }
+    return is_less;
+}
+
+void label_refile(struct label_index *index, struct label_selector *selector)
+{
+    struct terms terms = {0};
+    struct cost now = {0};
+    for (uint32_t i = 0; i < selector->entry_count; i++) {
+        const struct label_entry *entry = &selector->entries[i];
+        if (entry->pair != NULL)
+            add_pair_cost(entry->pair, &now);
+        else
+            add_key_cost(entry->key, &now);
+    }
+    if (!selector->is_unrestricted && find_terms(index, selector->selector, &terms) &&
+        cost_of(index, &terms).groups < now.groups) {
+        leave_entries(index, selector);
+        file_under(index, selector, &terms);
+    }
+    free(terms.items);
 }

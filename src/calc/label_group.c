@@ -24,14 +24,34 @@ static uint32_t *place_of(struct label_group *group, size_t i)
     return (uint32_t *)(group->parts + label_group_part_count(group)) + i;
 }
 
+static struct str label_of(void *const *pairs, size_t i)
+{
+    return ((const struct label_pair *)pairs[i])->key->name;
+}
+
+/* The place of a label in an array of pairs that is sorted by label; `count`: it is not there. */
+static size_t find_label(void *const *pairs, size_t count, struct str label)
+{
+    enum { FEW = 8 }; /* it is faster to look at so many one by one: most differ in length */
+    size_t first = 0, end = count;
+    while (end - first > FEW) {
+        size_t middle = first + (end - first) / 2;
+        if (str_cmp(label_of(pairs, middle), label) <= 0)
+            first = middle;
+        else
+            end = middle;
+    }
+    while (first < end && !str_eq(label_of(pairs, first), label))
+        first++;
+    return first < end ? first : count;
+}
+
 bool label_group_get(const struct label_group *group, struct str label, struct str *value)
 {
-    for (size_t i = 0; i < group->label_count; i++) {
-        const struct label_pair *pair = label_group_pair(group, i);
-        if (str_eq(pair->key->name, label)) {
-            *value = pair->value;
-            return true;
-        }
+    size_t place = find_label(group->parts, group->label_count, label);
+    if (place < group->label_count) {
+        *value = label_group_pair(group, place)->value;
+        return true;
     }
     for (size_t i = 0; i < group->parent_count; i++) {
         if (label_pairs_get(&label_group_parent(group, i)->pairs, label, value))
@@ -42,17 +62,30 @@ bool label_group_get(const struct label_group *group, struct str label, struct s
 
 bool label_pairs_get(const struct list *pairs, struct str label, struct str *value)
 {
-    for (uint32_t i = 0; i < pairs->count; i++) {
-        const struct label_pair *pair = pairs->items[i];
-        if (str_eq(pair->key->name, label)) {
-            *value = pair->value;
+    size_t place = find_label(pairs->items, pairs->count, label);
+    if (place == pairs->count)
+        return false;
+    *value = ((const struct label_pair *)pairs->items[place])->value;
+    return true;
+}
+
+bool label_group_has_parent(const struct label_group *group, const struct label_parent *parent)
+{
+    for (size_t i = 0; i < group->parent_count; i++) {
+        if (label_group_parent(group, i) == parent)
             return true;
-        }
     }
     return false;
 }
 
 /* ---- parents ---- */
+
+static int compare_pairs(const void *a, const void *b)
+{
+    const struct label_pair *x = *(struct label_pair *const *)a;
+    const struct label_pair *y = *(struct label_pair *const *)b;
+    return str_cmp(x->key->name, y->key->name);
+}
 
 /* A parent's labels as the owner of the index has them now; `pairs` is empty before. */
 void label_parent_read(struct label_index *index, struct label_parent *parent, struct list *pairs)
@@ -61,6 +94,8 @@ void label_parent_read(struct label_index *index, struct label_parent *parent, s
         index->events.parent_labels(index->events.ctx, parent->name, &parent->prefix);
     for (size_t i = 0; i < labels.count; i++)
         list_add(pairs, label_pair_use(index, labels.items[i].key, labels.items[i].value));
+    if (pairs->count > 1)
+        qsort(pairs->items, pairs->count, sizeof(*pairs->items), compare_pairs);
 }
 
 void label_parent_link(struct label_parent *parent, const struct list *pairs)
@@ -139,11 +174,8 @@ static struct str group_key(const struct label_group *group)
 
 static void add_parent(struct label_group *group, struct label_parent *parent)
 {
-    for (size_t i = 0; i < group->parent_count; i++) {
-        if (label_group_parent(group, i) == parent)
-            return;
-    }
-    group->parts[group->label_count + group->parent_count++] = parent;
+    if (!label_group_has_parent(group, parent))
+        group->parts[group->label_count + group->parent_count++] = parent;
 }
 
 /* A group that is not linked yet; it holds a use of each of its labels. */
@@ -167,6 +199,8 @@ static void drop_group(struct label_index *index, struct label_group *group)
         label_pair_release(index, label_group_pair(group, i));
     for (size_t i = 0; i < group->parent_count; i++)
         release_parent(index, label_group_parent(group, i));
+    for (uint32_t i = group->matches.count; i > 0; i--)
+        label_match_drop(group->matches.items[i - 1]);
     list_free(&group->members);
     list_free(&group->matches);
     free(group);
@@ -201,8 +235,10 @@ static void unlink_part(struct label_group *group, struct list *list, size_t i)
     struct label_group *moved = list_remove(list, place);
     if (moved == NULL)
         return;
-    size_t part = 0;
-    while (moved->parts[part] != group->parts[i] || *place_of(moved, part) != list->count)
+    size_t part = moved->label_count;
+    if (i < group->label_count)
+        part = find_label(moved->parts, moved->label_count, label_group_pair(group, i)->key->name);
+    while (moved->parts[part] != group->parts[i])
         part++;
     *place_of(moved, part) = place;
 }

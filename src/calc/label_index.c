@@ -13,17 +13,6 @@ struct label_index *label_index_new(const struct label_index_events *events)
 
 /* ---- matching ---- */
 
-static bool get_label(const void *ctx, struct str label, struct str *value)
-{
-    return label_group_get(ctx, label, value);
-}
-
-static bool matches(const struct label_selector *selector, const struct label_group *group)
-{
-    struct selector_labels labels = {get_label, group};
-    return selector_matches(selector->selector, &labels);
-}
-
 /* Tests a new group against selectors that it was not tested against in this round. */
 static void try_selectors(struct label_index *index, struct label_group *group,
                           const struct list *selectors)
@@ -33,8 +22,8 @@ static void try_selectors(struct label_index *index, struct label_group *group,
         if (selector->stamp == index->round)
             continue;
         selector->stamp = index->round;
-        if (matches(selector, group))
-            list_add(&group->matches, selector);
+        if (label_matches(selector, group))
+            label_match_add(selector, group);
     }
 }
 
@@ -83,13 +72,14 @@ void label_index_leave(struct label_index *index, struct label_member *member)
 
 /* ---- selectors ---- */
 
+struct change;
+
 /* A walk over the groups that a selector could match. */
 struct walk {
     struct label_index *index;
     struct label_selector *selector;
     void (*visit)(struct walk *walk, struct label_group *group);
-    void (*visit_match)(void *ctx, struct label_group *group); /* label_index_each_match's */
-    void *ctx;
+    struct change *change; /* of a parent, if the walk is about one */
 };
 
 static void visit_groups(struct walk *walk, const struct list *groups)
@@ -140,12 +130,16 @@ static void tell(struct label_index *index, struct label_selector *selector,
     index->events.match(index->events.ctx, selector, group, is_match);
 }
 
+static void begin_match(struct walk *walk, struct label_group *group)
+{
+    label_match_add(walk->selector, group);
+    tell(walk->index, walk->selector, group, true);
+}
+
 static void visit_to_add(struct walk *walk, struct label_group *group)
 {
-    if (!matches(walk->selector, group))
-        return;
-    list_add(&group->matches, walk->selector);
-    tell(walk->index, walk->selector, group, true);
+    if (label_matches(walk->selector, group))
+        begin_match(walk, group);
 }
 
 void label_index_add(struct label_index *index, struct label_selector *selector)
@@ -156,42 +150,27 @@ void label_index_add(struct label_index *index, struct label_selector *selector)
     walk_candidates(&walk);
 }
 
-static bool is_match(const struct label_group *group, const struct label_selector *selector)
+static void end_match(struct label_index *index, struct label_match *match)
 {
-    return list_find(&group->matches, selector) < group->matches.count;
-}
-
-static void visit_to_remove(struct walk *walk, struct label_group *group)
-{
-    if (!is_match(group, walk->selector))
-        return;
-    list_remove_item(&group->matches, walk->selector);
-    tell(walk->index, walk->selector, group, false);
+    struct label_selector *selector = match->selector;
+    struct label_group *group = match->group;
+    label_match_drop(match);
+    tell(index, selector, group, false);
 }
 
 void label_index_remove(struct label_index *index, struct label_selector *selector)
 {
-    struct walk walk = {.index = index, .selector = selector, .visit = visit_to_remove};
-    walk_candidates(&walk);
+    for (uint32_t i = selector->matches.count; i > 0; i--)
+        end_match(index, selector->matches.items[i - 1]);
     label_unfile(index, selector);
     index->selector_count--;
 }
 
-static void visit_match(struct walk *walk, struct label_group *group)
+void label_selector_each_match(const struct label_selector *selector,
+                               void (*visit)(void *ctx, struct label_group *group), void *ctx)
 {
-    if (is_match(group, walk->selector))
-        walk->visit_match(walk->ctx, group);
-}
-
-void label_index_each_match(struct label_index *index, struct label_selector *selector,
-                            void (*visit)(void *ctx, struct label_group *group), void *ctx)
-{
-    struct walk walk = {.index = index,
-                        .selector = selector,
-                        .visit = visit_match,
-                        .visit_match = visit,
-                        .ctx = ctx};
-    walk_candidates(&walk);
+    for (uint32_t i = 0; i < selector->matches.count; i++)
+        visit(ctx, ((const struct label_match *)selector->matches.items[i])->group);
 }
 
 /* ---- parents ---- */
@@ -215,14 +194,19 @@ static void add_affected(struct change *change, const struct label_key *key)
     }
 }
 
-/* Selectors that name a label of `pairs` that is another, or not there, in `others`. */
-static void find_affected(struct change *change, const struct list *pairs,
-                          const struct list *others)
+/* Selectors that name a label that was another before, or is there only before or after. */
+static void find_affected(struct change *change)
 {
-    for (uint32_t i = 0; i < pairs->count; i++) {
-        const struct label_pair *pair = pairs->items[i];
-        if (list_find(others, pair) == others->count)
-            add_affected(change, pair->key);
+    const struct list *before = &change->before, *after = &change->after;
+    change->index->round++;
+    for (uint32_t i = 0, j = 0; i < before->count || j < after->count;) {
+        const struct label_pair *a = i < before->count ? before->items[i] : NULL;
+        const struct label_pair *b = j < after->count ? after->items[j] : NULL;
+        int order = a == NULL ? 1 : b == NULL ? -1 : str_cmp(a->key->name, b->key->name);
+        if (a != b)
+            add_affected(change, order <= 0 ? a->key : b->key);
+        i += order <= 0;
+        j += order >= 0;
     }
 }
 
@@ -255,22 +239,60 @@ static void drop_unmoved(struct change *change)
         known.pairs = &change->after;
         if (before == SELECTOR_DEPENDS || selector_decide(selector->selector, &labels) != before)
             change->affected.items[kept++] = selector;
+        else
+            selector->stamp = 0;
     }
     change->affected.count = kept;
 }
 
-static void match_again(struct label_index *index, struct label_selector *selector,
-                        struct label_group *group)
+/* Of the matches of the parent's groups those that end. From the last on: what moves into the place of one that goes was seen. */
+static void end_matches(const struct change *change)
 {
-    bool before = is_match(group, selector);
-    bool after = matches(selector, group);
-    if (before == after)
-        return;
-    if (after)
-        list_add(&group->matches, selector);
-    else
-        list_remove_item(&group->matches, selector);
-    tell(index, selector, group, after);
+    struct label_index *index = change->index;
+    const struct list *groups = &change->parent->groups;
+    for (uint32_t i = 0; i < groups->count; i++) {
+        const struct label_group *group = groups->items[i];
+        for (uint32_t j = group->matches.count; j > 0; j--) {
+            struct label_match *match = group->matches.items[j - 1];
+            if (match->selector->stamp == index->round && !label_matches(match->selector, group))
+                end_match(index, match);
+        }
+    }
+}
+
+static bool matched_before(const struct change *change, const struct label_selector *selector,
+                           const struct label_group *group)
+{
+    struct list after = change->parent->pairs;
+    change->parent->pairs = change->before;
+    bool matched = label_matches(selector, group);
+    change->parent->pairs = after;
+    return matched;
+}
+
+static void visit_to_begin(struct walk *walk, struct label_group *group)
+{
+    if (label_group_has_parent(group, walk->change->parent) &&
+        label_matches(walk->selector, group) &&
+        !matched_before(walk->change, walk->selector, group))
+        begin_match(walk, group);
+}
+
+/* Of the parent's groups those that the selector matches from now on. */
+static void begin_matches(struct change *change, struct label_selector *selector)
+{
+    struct label_index *index = change->index;
+    const struct list *groups = &change->parent->groups;
+    struct walk walk = {
+        .index = index, .selector = selector, .visit = visit_to_begin, .change = change};
+    if (!label_filing_is_less(selector, groups->count))
+        label_refile(index, selector);
+    if (label_filing_is_less(selector, groups->count)) {
+        walk_candidates(&walk);
+    } else {
+        index->round++;
+        visit_groups(&walk, groups);
+    }
 }
 
 void label_index_parent_changed(struct label_index *index, struct str name)
@@ -284,14 +306,12 @@ void label_index_parent_changed(struct label_index *index, struct str name)
     change.before = parent->pairs;
     label_parent_link(parent, &change.after);
 
-    index->round++;
-    find_affected(&change, &change.before, &change.after);
-    find_affected(&change, &change.after, &change.before);
+    find_affected(&change);
     drop_unmoved(&change);
-    for (uint32_t i = 0; i < parent->groups.count; i++) {
-        for (uint32_t j = 0; j < change.affected.count; j++)
-            match_again(index, change.affected.items[j], parent->groups.items[i]);
-    }
+    if (change.affected.count > 0)
+        end_matches(&change);
+    for (uint32_t i = 0; i < change.affected.count; i++)
+        begin_matches(&change, change.affected.items[i]);
     list_free(&change.affected);
     label_pairs_release(index, &change.before);
 }

@@ -13,8 +13,9 @@
  * rarest), so a new group is tested only against selectors that could match it, and a new selector only against groups that it
  * could match. Selectors that cannot be filed, like all() and `!has(x)`, are tested always.
  *
- * A parent's change touches only the selectors that name a changed label, and of these only the ones whose result it can
- * change.
+ * A parent's change touches only the selectors that name a changed label, of these only the ones whose result it can change, and
+ * each of these only at groups that it matches or that are under the labels where it is filed. One that is filed under what the
+ * parent passes on, so that all groups of the parent are there, is filed anew first if another label of it is rarer by now.
  *
  * Ownership: members and selectors are embedded by their owners; what they point to must live while they are in the index.
  * Groups, pairs and parents are the index's own. Threads: one.
@@ -42,12 +43,21 @@ struct label_selector {
     uint32_t entry_count;
     bool is_unrestricted;  /* filed nowhere: tested always */
     struct list mentioned; /* struct label_key: the labels that it names */
+    struct list matches;   /* struct label_match */
     uint64_t stamp;
+};
+
+/* That a selector matches a group. It is in the lists of both and knows its places there, so that the end of a match costs the same
+ * however many there are. */
+struct label_match {
+    struct label_selector *selector;
+    struct label_group *group;
+    uint32_t in_selector, in_group;
 };
 
 struct label_group {
     struct list members; /* struct label_member */
-    struct list matches; /* struct label_selector */
+    struct list matches; /* struct label_match */
     /* The index's own: */
     struct label_group *next, *prev;
     uint64_t stamp;
@@ -82,12 +92,18 @@ void label_index_leave(struct label_index *index, struct label_member *member);
 void label_index_add(struct label_index *index, struct label_selector *selector);
 void label_index_remove(struct label_index *index, struct label_selector *selector);
 
-/* Calls `visit` for every group that matches a selector of the index. */
-void label_index_each_match(struct label_index *index, struct label_selector *selector,
-                            void (*visit)(void *ctx, struct label_group *group), void *ctx);
+/* Calls `visit` for every group that matches a selector of an index; it must not change the index. */
+void label_selector_each_match(const struct label_selector *selector,
+                               void (*visit)(void *ctx, struct label_group *group), void *ctx);
 
 /* What a parent passes on has changed. */
 void label_index_parent_changed(struct label_index *index, struct str name);
+
+/* One of the selectors that match a group; `i` < group->matches.count. */
+static inline struct label_selector *label_group_match(const struct label_group *group, uint32_t i)
+{
+    return ((const struct label_match *)group->matches.items[i])->selector;
+}
 
 /* The value of a label that a group has of its own or inherits. */
 bool label_group_get(const struct label_group *group, struct str label, struct str *value);

@@ -14,6 +14,7 @@ struct label_key {
     struct map pairs;      /* value -> struct label_pair */
     struct list selectors; /* filed under "has this label" */
     struct list mentions;  /* all that name it */
+    uint64_t stamp;
     char text[];
 };
 
@@ -37,7 +38,7 @@ struct label_entry {
 struct label_parent {
     struct str name;
     struct str prefix;      /* see label_index_events; a constant */
-    struct list pairs;      /* what it passes on */
+    struct list pairs;      /* what it passes on, sorted by label */
     struct list groups;     /* under it */
     uint32_t groups_rivals; /* those of them that have rivals */
     char text[];
@@ -76,7 +77,9 @@ struct label_group *label_group_use(struct label_index *index, const struct mode
 /* Frees the group if it has no members. */
 void label_group_release(struct label_index *index, struct label_group *group);
 
-/* The value of a label in a list of pairs. */
+bool label_group_has_parent(const struct label_group *group, const struct label_parent *parent);
+
+/* The value of a label in a list of pairs that is sorted by label. */
 bool label_pairs_get(const struct list *pairs, struct str label, struct str *value);
 void label_pairs_release(struct label_index *index, struct list *pairs);
 
@@ -86,11 +89,24 @@ void label_parent_read(struct label_index *index, struct label_parent *parent, s
 void label_parent_link(struct label_parent *parent, const struct list *pairs);
 void label_parent_unlink(struct label_parent *parent);
 
+/* label_match.c: which selectors match which groups. */
+
+/* Whether they match by the labels that the group has now. */
+bool label_matches(const struct label_selector *selector, const struct label_group *group);
+/* Notes that they match, and did not before. */
+void label_match_add(struct label_selector *selector, struct label_group *group);
+/* Notes that they do not match any more; the match is freed. */
+void label_match_drop(struct label_match *match);
+
 /* label_filing.c: where a selector can match at all. */
 
 /* Finds the rarest labels of which a group must have one, and files the selector under them and under all labels that it
  * names. */
 void label_file(struct label_index *index, struct label_selector *selector);
 void label_unfile(struct label_index *index, struct label_selector *selector);
+/* Whether a walk over the groups where the selector is filed takes less than so many steps. */
+bool label_filing_is_less(const struct label_selector *selector, size_t steps);
+/* Files a selector that is filed under labels under those that are the rarest by now. */
+void label_refile(struct label_index *index, struct label_selector *selector);
 
 #endif

@@ -20,15 +20,6 @@ struct str peer_key(const struct peer *peer)
     return str_make(text_of(peer), peer->key_len);
 }
 
-struct str peer_format_key(struct buf *out, const struct model_key *key)
-{
-    buf_printf(out, "%d/", (int)key->kind);
-    buf_append_str(out, key->namespace);
-    buf_append_byte(out, '/');
-    buf_append_str(out, key->name);
-    return buf_str(out);
-}
-
 /* ---- making one ---- */
 
 struct contents {
@@ -39,16 +30,11 @@ struct contents {
     bool has_ports, is_unreadable;
 };
 
-static bool is_network_set(enum model_kind kind)
-{
-    return kind == MODEL_NETWORK_SET || kind == MODEL_GLOBAL_NETWORK_SET;
-}
-
 /* False: nobody. */
 static bool find_contents(const struct model_resource *resource, struct contents *contents)
 {
     bool is_broken = resource->broken.len > 0;
-    if (is_network_set(resource->key.kind)) {
+    if (model_kind_is_network_set(resource->key.kind)) {
         *contents = (struct contents){.nets = resource->network_set.nets,
                                       .net_count = resource->network_set.net_count,
                                       .is_unreadable = is_broken};
@@ -97,7 +83,7 @@ struct peer *peer_new(const struct model_resource *resource)
     if (!find_contents(resource, &contents))
         return NULL;
     CLEANUP_BUF struct buf key = {0};
-    peer_format_key(&key, &resource->key);
+    model_key_text(&key, &resource->key);
     size_t text = key.len, port_count = 0;
     for (size_t i = 0; i < contents.port_count; i++) {
         if (!can_be_named(&contents.ports[i]))

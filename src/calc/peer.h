@@ -29,8 +29,7 @@ struct peer {
 /* NULL: the resource is nobody's address (a finished pod, say). */
 struct peer *peer_new(const struct model_resource *resource);
 
-/* What peers are known by; `out` is empty before. */
-struct str peer_format_key(struct buf *out, const struct model_key *key);
+/* What it is known by: the text of its resource's key. */
 struct str peer_key(const struct peer *peer);
 
 /* Counts the peer in or out of a set whose selector it matches. */

@@ -2,10 +2,8 @@
 
 #include <stdlib.h>
 
-#include "base/log.h"
 #include "calc/rules.h"
 #include "calc/scope.h"
-#include "policysync/encode.h"
 
 struct policies {
     struct policies_context context;
@@ -21,28 +19,18 @@ struct policies *policies_new(const struct policies_context *context)
     return policies;
 }
 
-struct psync_policy_id policy_id(const struct model_resource *resource)
+struct psync_policy_id policy_id(const struct model_key *key)
 {
-    return (struct psync_policy_id){.namespace = resource->key.namespace,
-                                    .name = resource->key.name,
-                                    .kind = model_kind_name(resource->key.kind)};
+    return (struct psync_policy_id){
+        .namespace = key->namespace, .name = key->name, .kind = model_kind_name(key->kind)};
 }
 
 /* ---- changes come in ---- */
 
-static struct str format_key(struct buf *out, const struct model_key *key)
-{
-    buf_printf(out, "%d/", (int)key->kind);
-    buf_append_str(out, key->namespace);
-    buf_append_byte(out, '/');
-    buf_append_str(out, key->name);
-    return buf_str(out);
-}
-
 static struct policy *find_or_make(struct policies *policies, const struct model_key *key)
 {
     CLEANUP_BUF struct buf text = {0};
-    struct policy *policy = map_get(&policies->all, format_key(&text, key));
+    struct policy *policy = map_get(&policies->all, model_key_text(&text, key));
     if (policy != NULL)
         return policy;
     policy = mem_zalloc(sizeof(*policy) + text.len);
@@ -105,8 +93,8 @@ static void set_tier(struct policies *policies, struct policy *policy, struct ti
 static void relist(struct policies *policies, struct policy *policy)
 {
     if (policy->is_indexed)
-        label_index_each_match(policies->context.endpoints, &policy->match,
-                               policies->context.group_changed, policies->context.ctx);
+        label_selector_each_match(&policy->match, policies->context.group_changed,
+                                  policies->context.ctx);
 }
 
 void policies_put(struct policies *policies, struct model_resource *resource)
@@ -125,7 +113,7 @@ void policies_put(struct policies *policies, struct model_resource *resource)
 void policies_remove(struct policies *policies, const struct model_key *key)
 {
     CLEANUP_BUF struct buf text = {0};
-    struct policy *policy = map_get(&policies->all, format_key(&text, key));
+    struct policy *policy = map_get(&policies->all, model_key_text(&text, key));
     if (policy == NULL || policy->resource == NULL)
         return;
     /* The tier's name is in the resource. */
@@ -185,39 +173,17 @@ void policies_settle(struct policies *policies)
 
 /* ---- prepare ---- */
 
-static void release_sets(struct policies *policies, struct list *sets)
-{
-    for (uint32_t i = 0; i < sets->count; i++)
-        ipsets_release(policies->context.ipsets, sets->items[i]);
-    list_free(sets);
-}
-
-static void convert_rules(struct policies *policies, struct arena *arena, struct policy *policy,
+static void convert_rules(const struct rules_context *context, const struct policy *policy,
                           struct psync_policy *to)
 {
     const struct model_resource *resource = policy->resource;
-    const struct rules_context context = {arena, policies->context.ipsets, &policy->sets,
-                                          resource->key.namespace};
     if (policy->tier->is_broken || resource->broken.len > 0) {
-        to->inbound = rules_malformed(arena);
-        to->outbound = rules_malformed(arena);
+        to->inbound = rules_malformed(context->arena);
+        to->outbound = rules_malformed(context->arena);
     } else {
-        to->inbound = rules_convert(&context, &resource->policy.ingress);
-        to->outbound = rules_convert(&context, &resource->policy.egress);
+        to->inbound = rules_convert(context, &resource->policy.ingress);
+        to->outbound = rules_convert(context, &resource->policy.egress);
     }
-}
-
-/* No stream could carry it, and the pods that it selects must not go without it. */
-static void close_too_large(struct policies *policies, struct arena *arena, struct policy *policy,
-                            struct psync_message *message, struct buf *bytes)
-{
-    log_event(LOG_ERROR, "Policy takes more than 4 MiB on the wire; it refuses instead",
-              LOG_STR("policy", model_key_format(arena, &policy->resource->key)),
-              LOG_INT("bytes", bytes->len));
-    message->policy.inbound = message->policy.outbound = rules_malformed(arena);
-    release_sets(policies, &policy->sets);
-    bytes->len = 0;
-    psync_encode(bytes, message);
 }
 
 /* Sets policy->prepared if the receiver has another version, or none. */
@@ -226,18 +192,18 @@ static void prepare(struct policies *policies, struct arena *arena, struct polic
     CLEANUP_BUF struct buf selector = {0}, bytes = {0};
     struct list old_sets = policy->sets;
     struct psync_message *message = arena_alloc(arena, sizeof(*message));
+    const struct rules_context context = {arena, policies->context.ipsets, &policy->sets,
+                                          policy->resource->key.namespace};
     selector_format(&selector, policy->match.selector);
     message->kind = PSYNC_POLICY_UPDATE;
-    message->policy.id = policy_id(policy->resource);
+    message->policy.id = policy_id(&policy->resource->key);
     message->policy.namespace = policy->resource->key.namespace;
     message->policy.tier = policy->tier->name;
     message->policy.original_selector = arena_copy(arena, buf_str(&selector));
     policy->sets = (struct list){0};
-    convert_rules(policies, arena, policy, &message->policy);
-    release_sets(policies, &old_sets);
-    psync_encode(&bytes, message);
-    if (bytes.len > PSYNC_MESSAGE_LIMIT)
-        close_too_large(policies, arena, policy, message, &bytes);
+    convert_rules(&context, policy, &message->policy);
+    rules_encode(&context, message, &policy->resource->key, &bytes);
+    ipsets_release_all(policies->context.ipsets, &old_sets);
     uint64_t digest = map_hash(buf_str(&bytes));
     if (policy->is_sent && digest == policy->digest)
         return;
@@ -261,7 +227,7 @@ void policies_prepare(struct policies *policies, struct arena *arena)
         if (policy->endpoints > 0)
             prepare(policies, arena, policy);
         else
-            release_sets(policies, &policy->sets);
+            ipsets_release_all(policies->context.ipsets, &policy->sets);
     }
 }
 
@@ -279,21 +245,12 @@ void policies_send_updates(struct policies *policies, const struct psync_sink *s
     }
 }
 
-/* The resource may be gone, but not the key: "KIND/NAMESPACE/NAME". */
+/* The resource may be gone, but not its key. */
 static void send_removal(const struct policy *policy, const struct psync_sink *sink)
 {
-    struct str kind, namespace, name, rest;
-    uint64_t number = 0;
-    str_cut(str_make(policy->key, policy->key_len), '/', &kind, &rest);
-    str_cut(rest, '/', &namespace, &name);
-    str_parse_uint(kind, MODEL_KIND_COUNT, &number);
-    struct psync_message message = {
-        .kind = PSYNC_POLICY_REMOVE,
-        .policy_remove = {.namespace = namespace,
-                          .name = name,
-                          .kind = model_kind_name((enum model_kind)number)},
-    };
-    sink->message(sink->ctx, &message);
+    struct model_key key = model_key_of_text(str_make(policy->key, policy->key_len));
+    sink->message(sink->ctx, &(struct psync_message){.kind = PSYNC_POLICY_REMOVE,
+                                                     .policy_remove = policy_id(&key)});
 }
 
 static void free_policy(struct policy *policy)

@@ -63,7 +63,7 @@ void policies_send_updates(struct policies *policies, const struct psync_sink *s
 /* Behind the endpoints, which name policies no more. */
 void policies_send_removals(struct policies *policies, const struct psync_sink *sink);
 
-struct psync_policy_id policy_id(const struct model_resource *resource);
+struct psync_policy_id policy_id(const struct model_key *key);
 
 struct policies_stats {
     size_t tiers, policies, active;

@@ -245,13 +245,6 @@ static void convert(const struct rules_context *context, struct profile *profile
     }
 }
 
-static void release_sets(struct profiles *profiles, struct list *sets)
-{
-    for (uint32_t i = 0; i < sets->count; i++)
-        ipsets_release(profiles->ipsets, sets->items[i]);
-    list_free(sets);
-}
-
 static uint64_t digest_of(const struct psync_message *message)
 {
     CLEANUP_BUF struct buf bytes = {0};
@@ -262,14 +255,17 @@ static uint64_t digest_of(const struct psync_message *message)
 /* Sets profile->prepared if the receiver has another version, or none. */
 static void prepare(struct profiles *profiles, struct arena *arena, struct profile *profile)
 {
+    CLEANUP_BUF struct buf bytes = {0};
+    const struct model_key key = {.kind = MODEL_PROFILE, .name = profile->name};
     struct list old_sets = profile->sets;
     struct psync_message *message = arena_alloc(arena, sizeof(*message));
     const struct rules_context context = {arena, profiles->ipsets, &profile->sets, {NULL, 0}};
     profile->sets = (struct list){0};
     message->kind = PSYNC_PROFILE_UPDATE;
     convert(&context, profile, &message->profile);
-    release_sets(profiles, &old_sets);
-    uint64_t digest = digest_of(message);
+    rules_encode(&context, message, &key, &bytes);
+    ipsets_release_all(profiles->ipsets, &old_sets);
+    uint64_t digest = map_hash(buf_str(&bytes));
     if (profile->is_sent && digest == profile->digest)
         return;
     profile->digest = digest;
@@ -291,7 +287,7 @@ void profiles_prepare(struct profiles *profiles, struct arena *arena)
         if (profile->users > 0)
             prepare(profiles, arena, profile);
         else
-            release_sets(profiles, &profile->sets);
+            ipsets_release_all(profiles->ipsets, &profile->sets);
     }
 }
 

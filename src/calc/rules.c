@@ -1,6 +1,8 @@
 #include "calc/rules.h"
 
+#include "base/log.h"
 #include "calc/scope.h"
+#include "policysync/encode.h"
 
 static struct str action_name(enum model_action action)
 {
@@ -186,4 +188,25 @@ struct psync_rules rules_always(struct arena *arena, struct str action)
 struct psync_rules rules_malformed(struct arena *arena)
 {
     return rules_always(arena, STR("malformed"));
+}
+
+void rules_encode(const struct rules_context *context, struct psync_message *message,
+                  const struct model_key *key, struct buf *bytes)
+{
+    bool is_policy = message->kind == PSYNC_POLICY_UPDATE;
+    psync_encode(bytes, message);
+    if (bytes->len <= PSYNC_MESSAGE_LIMIT)
+        return;
+    log_event(LOG_ERROR,
+              is_policy ? "Policy takes more than 4 MiB on the wire; it refuses instead"
+                        : "Profile takes more than 4 MiB on the wire; it refuses instead",
+              LOG_STR(is_policy ? "policy" : "profile", model_key_format(context->arena, key)),
+              LOG_INT("bytes", bytes->len));
+    *(is_policy ? &message->policy.inbound : &message->profile.inbound) =
+        rules_malformed(context->arena);
+    *(is_policy ? &message->policy.outbound : &message->profile.outbound) =
+        rules_malformed(context->arena);
+    ipsets_release_all(context->ipsets, context->uses);
+    bytes->len = 0;
+    psync_encode(bytes, message);
 }

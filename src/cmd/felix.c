@@ -31,25 +31,24 @@ static void print_help(const struct option_spec *specs, size_t count)
         "\n"
         "Options:");
     options_print(stdout, specs, count);
-    puts(
-        "\n"
-        "Each is also a variable of the environment or a line of the file, as with upstream's "
-        "program: FELIX_DATASTORETYPE,\n"
-        "FELIX_DIRECTORY, FELIX_FELIXHOSTNAME, FELIX_POLICYSYNCPATHPREFIX, FELIX_DATAPLANE, "
-        "FELIX_LOGSEVERITYSCREEN,\n"
-        "FELIX_HEALTHENABLED, FELIX_HEALTHHOST, FELIX_HEALTHPORT, FELIX_PROMETHEUSMETRICSENABLED,\n"
-        "FELIX_PROMETHEUSMETRICSHOST, FELIX_PROMETHEUSMETRICSPORT. The command line counts before "
-        "the "
-        "environment, that before\n"
-        "the file. What is set in none of them comes from the FelixConfigurations: node.NAME, one "
-        "whose nodeSelector selects\n"
-        "the node, default; then it may change while felix runs.\n"
-        "\n"
-        "Try it without Kubernetes: put resources into a folder and run\n"
-        "  felix check FOLDER\n"
-        "  felix --directory FOLDER --node node-1 --policy-sync-prefix /tmp/nodeagent\n"
-        "\n"
-        "Exit status: 0 stopped by a signal, 1 it could not start, 2 wrong command line.");
+    puts("\n"
+         "Each is also a variable of the environment or a line of the file, as with upstream's "
+         "program: FELIX_DATASTORETYPE,\n"
+         "FELIX_DIRECTORY, FELIX_FELIXHOSTNAME, FELIX_POLICYSYNCPATHPREFIX, FELIX_DATAPLANE, "
+         "FELIX_INTERFACEPREFIX,\n"
+         "FELIX_LOGSEVERITYSCREEN, FELIX_HEALTHENABLED, FELIX_HEALTHHOST, FELIX_HEALTHPORT,\n"
+         "FELIX_PROMETHEUSMETRICSENABLED, FELIX_PROMETHEUSMETRICSHOST, "
+         "FELIX_PROMETHEUSMETRICSPORT. The command line\n"
+         "counts before the environment, that before the file. What is set in none of them comes "
+         "from the FelixConfigurations: node.NAME, one "
+         "whose nodeSelector selects\n"
+         "the node, default; then it may change while felix runs.\n"
+         "\n"
+         "Try it without Kubernetes: put resources into a folder and run\n"
+         "  felix check FOLDER\n"
+         "  felix --directory FOLDER --node node-1 --policy-sync-prefix /tmp/nodeagent\n"
+         "\n"
+         "Exit status: 0 stopped by a signal, 1 it could not start, 2 wrong command line.");
 }
 
 /* A message and a pointer to --help, on standard error. */

@@ -81,6 +81,9 @@ static void set_prefix(struct felix_agent *agent, struct str prefix)
 
 static void apply_config(struct felix_agent *agent)
 {
+    struct str prefix, others;
+    str_cut(felix_config_get(agent->config, FELIX_INTERFACE_PREFIX), ',', &prefix, &others);
+    calc_set_interface_prefix(agent->calc, prefix);
     log_set_level(felix_config_log_level(agent->config));
     set_prefix(agent, felix_config_get(agent->config, FELIX_POLICY_SYNC_PATH_PREFIX));
     felix_ports_apply(&agent->ports);

@@ -19,6 +19,7 @@ static bool is_dataplane(struct str value);
 static bool is_folder(struct str value);
 static bool is_host(struct str value);
 static bool is_anything(struct str value);
+static bool is_prefixes(struct str value);
 
 static const struct parameter {
     const char *name; /* as in FELIX_NAME and in files */
@@ -35,6 +36,10 @@ static const struct parameter {
     [FELIX_POLICY_SYNC_PATH_PREFIX] = {"PolicySyncPathPrefix", STR_INIT("policySyncPathPrefix"), "",
                                        is_folder, "an absolute path of at most 4095 bytes", true},
     [FELIX_DATAPLANE] = {"Dataplane", STR_INIT(""), "none", is_dataplane, "none", false},
+    [FELIX_INTERFACE_PREFIX] = {"InterfacePrefix", STR_INIT("interfacePrefix"), "cali", is_prefixes,
+                                "a list of prefixes (each at most 15 letters, digits, _ and -, "
+                                "commas between them)",
+                                false},
     [FELIX_LOG_SEVERITY_SCREEN] = {"LogSeverityScreen", STR_INIT("logSeverityScreen"), "INFO",
                                    is_severity, "TRACE, DEBUG, INFO, WARNING, ERROR or FATAL",
                                    true},
@@ -128,6 +133,28 @@ static bool is_host(struct str value)
 static bool is_anything(struct str value)
 {
     return !has_control(value);
+}
+
+static bool is_prefix(struct str text)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        char c = text.ptr[i];
+        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+              c == '_' || c == '-'))
+            return false;
+    }
+    return text.len > 0 && text.len <= 15;
+}
+
+static bool is_prefixes(struct str value)
+{
+    struct str prefix;
+    bool ok = true, more = true;
+    while (ok && more) {
+        more = str_cut(value, ',', &prefix, &value);
+        ok = is_prefix(prefix);
+    }
+    return ok;
 }
 
 /* ---- setting ---- */

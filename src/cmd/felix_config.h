@@ -33,6 +33,7 @@ enum felix_parameter {
     FELIX_DIRECTORY,
     FELIX_POLICY_SYNC_PATH_PREFIX,
     FELIX_DATAPLANE,
+    FELIX_INTERFACE_PREFIX, /* a list; a pod's interface has the first of it */
     FELIX_LOG_SEVERITY_SCREEN,
     FELIX_HEALTH_ENABLED,
     FELIX_HEALTH_HOST,

@@ -7,7 +7,7 @@
 #include "datastore/datastore.h"
 
 /* A file larger than this is refused: it is surely not policy. */
-enum { FILE_LIMIT = 1 << 30 };
+#define FILE_LIMIT ((size_t)1 << 31)
 
 struct file_contents {
     struct model_resource **resources; /* the caller frees or passes on each, then the array */

@@ -142,14 +142,14 @@ static struct str policy_name(const struct field *root, struct str name)
 
 /* The metadata that upstream put aside when it stored the resource as a CRD; NULL if there is none, or if
  * it is not the JSON of a map (*bad). */
-static const struct doc_node *stored_metadata(struct decoder *d, const struct field *metadata,
+static const struct doc_node *stored_metadata(struct arena *arena, const struct field *metadata,
                                               bool *bad)
 {
     const struct doc_node *annotations = doc_get(metadata->node, STR("annotations"));
     const struct doc_node *text = doc_get(annotations, METADATA_ANNOTATION);
     if (text == NULL || text->type != DOC_STRING)
         return NULL;
-    struct doc_file file = doc_load(d->messages, text->text, true);
+    struct doc_file file = doc_load(arena, text->text, true);
     *bad = file.count != 1 || file.entries[0].failed || file.entries[0].root->type != DOC_MAP;
     return *bad ? NULL : file.entries[0].root;
 }
@@ -241,7 +241,8 @@ static void decode_resource(struct decoder *d, const struct field *root, const s
     if (!field_require(d, &metadata) || !field_map(d, &metadata))
         return;
     bool stored_bad = false;
-    const struct doc_node *stored = is_crd ? stored_metadata(d, &metadata, &stored_bad) : NULL;
+    CLEANUP_ARENA struct arena arena = {0};
+    const struct doc_node *stored = is_crd ? stored_metadata(&arena, &metadata, &stored_bad) : NULL;
     if (!start_resource(d, root, kind, &metadata, stored))
         return;
     if (stored_bad)
@@ -316,15 +317,26 @@ static void refuse_type(struct decoder *d, const struct field *root, const struc
 
 static void decode_any(struct decoder *d, const struct field *root, const struct type *outer);
 
+static bool is_list(const struct type *type)
+{
+    return str_ends_with(type->kind, STR("List"));
+}
+
+/* What the elements of a list are if they do not say: of a plain List nobody knows. */
+static struct type item_type(const struct type *list)
+{
+    struct type inner = {.api = list->api, .kind = str_head(list->kind, list->kind.len - 4)};
+    return inner.kind.len > 0 ? inner : (struct type){0};
+}
+
 static void decode_items(struct decoder *d, const struct field *root, const struct type *type)
 {
-    struct type inner = {.api = type->api, .kind = str_head(type->kind, type->kind.len - 4)};
-    if (inner.kind.len == 0)
-        inner = (struct type){0};
+    struct type inner = item_type(type);
     struct field items = field_get(root, STR("items"));
-    size_t count = field_list(d, &items);
+    size_t count = field_list(d, &items), taken = root->parent == NULL ? d->taken : 0;
     for (size_t i = 0; i < count; i++) {
         struct field item = field_item(&items, i);
+        item.index += taken;
         decode_any(d, &item, &inner);
     }
 }
@@ -342,7 +354,8 @@ static void decode_any(struct decoder *d, const struct field *root, const struct
     if (!read_type_part(d, root, STR("apiVersion"), &type.api) ||
         !read_type_part(d, root, STR("kind"), &type.kind))
         return;
-    if (str_ends_with(type.kind, STR("List"))) {
+    if (is_list(&type)) {
+        d->is_list = d->is_list || root->parent == NULL;
         decode_items(d, root, &type);
         return;
     }
@@ -394,4 +407,89 @@ struct model_decoded model_decode(struct arena *arena, const struct doc_node *do
 {
     const struct str none = {NULL, 0};
     return model_decode_element(arena, document, none, none);
+}
+
+/* ---- in parts ---- */
+
+struct model_decoder {
+    struct arena arena; /* of the messages */
+    struct decoder decoder;
+};
+
+struct model_decoder *model_decoder_new(void)
+{
+    return mem_zalloc(sizeof(struct model_decoder));
+}
+
+static struct str text_of(const struct doc_node *map, struct str key)
+{
+    const struct doc_node *node = doc_get(map, key);
+    return node != NULL && node->type == DOC_STRING ? node->text : str_make(NULL, 0);
+}
+
+static struct type type_of(const struct doc_node *node)
+{
+    return (struct type){text_of(node, STR("apiVersion")), text_of(node, STR("kind"))};
+}
+
+/* Before the first part of a document. */
+static void start(struct model_decoder *decoder)
+{
+    if (decoder->decoder.messages != NULL)
+        return;
+    arena_free(&decoder->arena);
+    decoder->decoder = (struct decoder){.messages = &decoder->arena};
+}
+
+bool model_decoder_take(struct model_decoder *decoder, const struct doc_node *document,
+                        const struct doc_node *item, size_t index)
+{
+    struct type list = type_of(document), own = type_of(item), inner = {0};
+    bool is_known = list.api.len > 0 && is_list(&list);
+    if (is_known)
+        inner = item_type(&list);
+    else if (item->type == DOC_MAP && (own.api.len == 0 || own.kind.len == 0))
+        return false;
+    const struct field root = {.line = document->line, .node = document};
+    const struct field items = {.parent = &root, .name = STR("items"), .line = item->line};
+    const struct field field = {.parent = &items, .index = index, .line = item->line, .node = item};
+    start(decoder);
+    decode_any(&decoder->decoder, &field, &inner);
+    decoder->decoder.taken = index + 1;
+    return true;
+}
+
+void model_decoder_drop(struct model_decoder *decoder)
+{
+    struct decoder *d = &decoder->decoder;
+    for (size_t i = 0; i < d->resource_count; i++)
+        model_resource_free(d->resources[i]);
+    free(d->resources);
+    free(d->problems);
+    *d = (struct decoder){0};
+}
+
+struct model_decoded model_decoder_finish(struct model_decoder *decoder,
+                                          const struct doc_node *document)
+{
+    const struct field root = {.line = document->line, .node = document};
+    struct decoder *d = &decoder->decoder;
+    start(decoder);
+    decode_any(d, &root, &(struct type){0});
+    if (!d->is_list && d->taken > 0) {
+        /* Then these were no resources, but some field of that name. */
+        model_decoder_drop(decoder);
+        start(decoder);
+        decode_any(d, &root, &(struct type){0});
+    }
+    struct model_decoded decoded = finish(d);
+    *d = (struct decoder){0};
+    return decoded;
+}
+
+void model_decoder_free(struct model_decoder *decoder)
+{
+    model_decoder_drop(decoder);
+    arena_free(&decoder->arena);
+    free(decoder);
 }

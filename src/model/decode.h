@@ -47,4 +47,20 @@ struct model_decoded model_decode(struct arena *arena, const struct doc_node *do
 struct model_decoded model_decode_element(struct arena *arena, const struct doc_node *document,
                                           struct str api, struct str kind);
 
+/* A decoder for documents that doc_read hands out in parts. */
+struct model_decoder;
+struct model_decoder *model_decoder_new(void);
+void model_decoder_free(struct model_decoder *decoder);
+
+/* Decodes an item ahead of its document, with what is known of that (doc_taker's `item`). False: it, and all that follow it, must stay
+ * in the document, whose kind may be theirs. */
+bool model_decoder_take(struct model_decoder *decoder, const struct doc_node *document,
+                        const struct doc_node *item, size_t index);
+/* What came of a document, the items that were taken included; as from model_decode. The arrays are there until the next call, which
+ * begins the next document. */
+struct model_decoded model_decoder_finish(struct model_decoder *decoder,
+                                          const struct doc_node *document);
+/* The document turned out to be unreadable: so nothing comes of its items. */
+void model_decoder_drop(struct model_decoder *decoder);
+
 #endif

@@ -153,14 +153,15 @@ static void set_pod_profiles(struct model_resource *r)
             arena_printf(&r->arena, "ksa.%.*s.%.*s", STR_ARG(namespace), STR_ARG(account));
 }
 
-/* "cali" and the beginning of a hash of "NAMESPACE.POD": what Calico's CNI plugin calls a pod's interface on the node. */
+/* The beginning of a hash of "NAMESPACE.POD": with a prefix before it, what Calico's CNI plugin calls a pod's interface on the
+ * node. */
 static struct str pod_interface(struct model_resource *r)
 {
     uint8_t digest[20];
     struct str name =
         arena_printf(&r->arena, "%.*s.%.*s", STR_ARG(r->key.namespace), STR_ARG(r->key.name));
     sha1(name, digest);
-    return arena_printf(&r->arena, "cali%02x%02x%02x%02x%02x%x", digest[0], digest[1], digest[2],
+    return arena_printf(&r->arena, "%02x%02x%02x%02x%02x%x", digest[0], digest[1], digest[2],
                         digest[3], digest[4], digest[5] >> 4);
 }
 
@@ -197,7 +198,9 @@ void decode_pod(struct decoder *d, const struct field *root)
     set_pod_profiles(r);
     read_containers(d, &spec);
     if (field_is_set(&prefixes) && !is_empty_text(&annotations, prefixes.name))
-        decode_warning(d, &prefixes, "ignored: the pod stays bound to its own addresses");
+        decode_warning(d, &prefixes,
+                       "ignored, whatever workloadSourceSpoofing says: no other addresses than the "
+                       "pod's own stand for it");
 
     read_status_addresses(d, &status, &addresses);
     if (addresses.count == 0 && !addresses.bad)

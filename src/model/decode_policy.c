@@ -117,7 +117,7 @@ static void read_tier_and_order(struct decoder *d, const struct field *spec)
     struct field order = field_get(spec, STR("order"));
     struct str name;
     /* Where the place cannot be read, it is before all others: a refusal must not come too late. */
-    bool is_readable = spec->node != NULL && spec->node->type == DOC_MAP;
+    bool is_readable = field_is_set(spec) && spec->node->type == DOC_MAP;
     if (value_subdomain(d, &tier, &name))
         policy->tier = name;
     else if (!is_readable || field_is_set(&tier))
@@ -176,14 +176,14 @@ void decode_policy(struct decoder *d, const struct field *root)
     struct model_policy *policy = &d->resource->policy;
     enum model_kind kind = d->resource->key.kind;
     struct field spec = field_get(root, STR("spec"));
-    /* What holds if nothing can be read: in the default tier, last, both ways, for all. */
+    /* What holds if nothing else can be read: both ways, for all. */
     policy->tier = STR("default");
     policy->applies_ingress = policy->applies_egress = true;
+    read_tier_and_order(d, &spec);
     if (!field_require(d, &spec) || !field_map_of(d, &spec, fields_of(kind)))
         return;
     if (model_kind_is_staged(kind))
         policy_staged_action(d, &spec, FIELD_NAMES(delete_fields));
-    read_tier_and_order(d, &spec);
     read_selectors(d, &spec);
     policy_types(d, &spec, STR("types"), false);
     read_rules(d, &spec);

@@ -42,23 +42,31 @@ static struct str next_line(struct str *text)
     return line;
 }
 
+/* What becomes of documents: they are handed out (then each has its own arena), or kept. */
 struct splitter {
-    struct arena *arena;
+    const struct doc_taker *taker; /* NULL: they are kept */
+    struct arena *arena;           /* of those that are kept */
     struct doc_entry *entries;
     size_t count, capacity;
 };
 
 static void add_document(struct splitter *s, struct str text, unsigned line, bool json)
 {
+    CLEANUP_ARENA struct arena own = {0};
+    struct arena *arena = s->taker != NULL ? &own : s->arena;
     struct doc_entry entry = {.line = line};
     if (json)
-        doc_parse_json(s->arena, text, line, &entry);
+        doc_parse_json(arena, text, line, s->taker, &entry);
     else
-        doc_parse_yaml(s->arena, text, line, &entry);
+        doc_parse_yaml(arena, text, line, s->taker, &entry);
     if (!entry.failed && (entry.root == NULL || entry.root->type == DOC_NULL))
         return;
     if (!entry.failed)
         entry.line = entry.root->line;
+    if (s->taker != NULL) {
+        s->taker->document(s->taker->ctx, &entry);
+        return;
+    }
     MEM_GROW(s->entries, s->count, s->capacity);
     s->entries[s->count++] = entry;
 }
@@ -90,17 +98,27 @@ static void split_yaml(struct splitter *s, struct str text)
         add_document(s, str_make(start, (size_t)(end_of_text - start)), start_line, false);
 }
 
-struct doc_file doc_load(struct arena *arena, struct str text, bool json)
+static void split(struct splitter *s, struct str text, bool json)
 {
-    struct splitter s = {.arena = arena};
     /* The mark that some editors put before UTF-8 text is no part of it. */
     if (str_starts_with(text, STR("\xef\xbb\xbf")))
         text = str_from(text, 3);
     if (json)
-        add_document(&s, text, 1, true);
+        add_document(s, text, 1, true);
     else if (text.len > 0)
-        split_yaml(&s, text);
+        split_yaml(s, text);
+}
 
+void doc_read(struct str text, bool json, const struct doc_taker *taker)
+{
+    struct splitter s = {.taker = taker};
+    split(&s, text, json);
+}
+
+struct doc_file doc_load(struct arena *arena, struct str text, bool json)
+{
+    struct splitter s = {.arena = arena};
+    split(&s, text, json);
     struct doc_file file = {.count = s.count};
     file.entries = arena_array(arena, s.count, sizeof(*file.entries));
     if (s.count > 0)

@@ -1,11 +1,16 @@
 /* YAML with libyaml's events. An alias is the very node of its anchor (nodes never change once they are whole), but
- * it is counted with all that is below it, so that a small text cannot stand for a huge tree. */
+ * it is counted with all that is below it, so that a small text cannot stand for a huge tree.
+ *
+ * An item that is offered to a taker has an arena of its own until it is known whether it stays. */
 #include "model/doc_parse.h"
 
 #include "base/map.h"
 
 #include <stdlib.h>
 #include <yaml.h>
+
+/* How deep a document's list `items` stands. */
+enum { ITEMS_DEPTH = 2 };
 
 struct anchor {
     struct str name;
@@ -27,6 +32,9 @@ struct loader {
     struct str text;
     unsigned first_line;
     struct doc_entry *entry;
+    const struct doc_taker *taker; /* NULL: all stays */
+    const struct doc_node
+        *document;      /* not NULL: elements of its `items` are offered to the taker */
     struct map anchors; /* struct anchor by name */
     size_t nodes;       /* so far, aliases expanded */
     size_t bytes;       /* of text, the same */
@@ -187,13 +195,41 @@ static void push(struct loader *l, struct member member)
     l->members[l->member_count++] = member;
 }
 
+/* Offers an item that was read into an arena of its own. True: it is taken. */
+static bool offer(struct loader *l, const struct doc_node *item, size_t index)
+{
+    return l->anchors.count == 0 && l->taker->item(l->taker->ctx, l->document, item, index);
+}
+
+/* Reads the elements of the document's `items` that are taken, until one stays (*item) or the list ends. */
+static bool read_items(struct loader *l, struct subtree *item, bool *ended)
+{
+    struct arena *arena = l->arena;
+    size_t nodes = l->nodes, bytes = l->bytes;
+    for (size_t index = 0;; index++) {
+        CLEANUP_ARENA struct arena own = {0};
+        l->arena = &own;
+        bool ok = read_next(l, ITEMS_DEPTH + 1, item, ended);
+        l->arena = arena;
+        if (ok && !*ended && offer(l, item->node, index)) {
+            l->nodes = nodes;
+            l->bytes = bytes;
+            continue;
+        }
+        arena_adopt(arena, &own);
+        l->document = NULL;
+        return ok;
+    }
+}
+
 static bool read_list(struct loader *l, struct doc_node *node, unsigned depth, unsigned *height)
 {
     size_t first = l->member_count;
     for (;;) {
         struct subtree item = {0};
         bool ended = false;
-        if (!read_next(l, depth + 1, &item, &ended))
+        if (!(depth == ITEMS_DEPTH && l->document != NULL ? read_items(l, &item, &ended)
+                                                          : read_next(l, depth + 1, &item, &ended)))
             return false;
         if (ended)
             break;
@@ -286,6 +322,36 @@ static bool is_merge_key(const yaml_event_t *event)
            event->data.scalar.length == 2 && memcmp(event->data.scalar.value, "<<", 2) == 0;
 }
 
+/* The members that were read so far. */
+static struct doc_node *gather(struct loader *l, struct doc_node *node, size_t first)
+{
+    node->type = DOC_MAP;
+    node->count = l->member_count - first;
+    node->keys = arena_array(l->arena, node->count, sizeof(*node->keys));
+    node->key_lines = arena_array(l->arena, node->count, sizeof(*node->key_lines));
+    node->items = arena_array(l->arena, node->count, sizeof(*node->items));
+    for (size_t i = 0; i < node->count; i++) {
+        const struct member *member = &l->members[first + i];
+        node->keys[i] = member->key;
+        node->key_lines[i] = member->line;
+        node->items[i] = member->value;
+    }
+    return node;
+}
+
+/* Reads the value of a key, of which the document's `items` is read in its own way. */
+static bool read_value(struct loader *l, const struct open_map *m, struct str key, unsigned depth,
+                       struct subtree *value)
+{
+    yaml_event_t event;
+    if (!next_event(l, &event))
+        return false;
+    if (l->taker != NULL && depth == 1 && event.type == YAML_SEQUENCE_START_EVENT &&
+        str_eq(key, DOC_ITEMS))
+        l->document = gather(l, arena_alloc(l->arena, sizeof(*l->document)), m->first);
+    return read_node(l, &event, depth + 1, value);
+}
+
 /* Reads members until the map ends. *merged gets the value of `<<`, if there is one. */
 static bool read_members(struct loader *l, struct open_map *m, unsigned depth, unsigned *height,
                          struct member *merged)
@@ -293,7 +359,6 @@ static bool read_members(struct loader *l, struct open_map *m, unsigned depth, u
     for (;;) {
         yaml_event_t event;
         struct subtree key = {0}, value = {0};
-        bool ended = false;
         if (!next_event(l, &event))
             return false;
         if (event.type == YAML_MAPPING_END_EVENT) {
@@ -307,7 +372,7 @@ static bool read_members(struct loader *l, struct open_map *m, unsigned depth, u
         if (is_merge && merged->value != NULL)
             return doc_fail(l->entry, line, "the key \"<<\" stands twice in one map");
         /* No map ends between a key and its value: libyaml would say that the value is null. */
-        if (!read_next(l, depth + 1, &value, &ended))
+        if (!read_value(l, m, key.node->text, depth, &value))
             return false;
         if (value.height + 1 > *height)
             *height = value.height + 1;
@@ -326,16 +391,7 @@ static bool read_map(struct loader *l, struct doc_node *node, unsigned depth, un
     if (!read_members(l, &m, depth, height, &merged) ||
         (merged.value != NULL && !merge(l, &m, merged.value, merged.line)))
         return false;
-    node->count = l->member_count - m.first;
-    node->keys = arena_array(l->arena, node->count, sizeof(*node->keys));
-    node->key_lines = arena_array(l->arena, node->count, sizeof(*node->key_lines));
-    node->items = arena_array(l->arena, node->count, sizeof(*node->items));
-    for (size_t i = 0; i < node->count; i++) {
-        const struct member *member = &l->members[m.first + i];
-        node->keys[i] = member->key;
-        node->key_lines[i] = member->line;
-        node->items[i] = member->value;
-    }
+    gather(l, node, m.first);
     l->member_count = m.first;
     return true;
 }
@@ -350,7 +406,6 @@ static bool read_collection(struct loader *l, const yaml_event_t *event, unsigne
         node->type = DOC_LIST;
         return read_list(l, node, depth, &out->height);
     }
-    node->type = DOC_MAP;
     return read_map(l, node, depth, &out->height);
 }
 
@@ -414,9 +469,11 @@ static bool read_stream(struct loader *l)
     }
 }
 
-void doc_parse_yaml(struct arena *arena, struct str text, unsigned line, struct doc_entry *entry)
+void doc_parse_yaml(struct arena *arena, struct str text, unsigned line,
+                    const struct doc_taker *taker, struct doc_entry *entry)
 {
-    struct loader l = {.arena = arena, .text = text, .first_line = line, .entry = entry};
+    struct loader l = {
+        .arena = arena, .text = text, .first_line = line, .entry = entry, .taker = taker};
     if (!yaml_parser_initialize(&l.parser)) {
         doc_fail(entry, line, "out of memory");
         return;

@@ -78,6 +78,11 @@ bool model_kind_is_staged(enum model_kind kind)
     return (kinds[kind].traits & STAGED) != 0;
 }
 
+bool model_kind_is_network_set(enum model_kind kind)
+{
+    return kind == MODEL_NETWORK_SET || kind == MODEL_GLOBAL_NETWORK_SET;
+}
+
 /* A name as it is, if it could not be mistaken for anything else in a message; else in quotes. */
 static void append_name(struct buf *out, struct str name)
 {
@@ -108,6 +113,27 @@ struct str model_key_format(struct arena *arena, const struct model_key *key)
 bool model_key_eq(const struct model_key *a, const struct model_key *b)
 {
     return a->kind == b->kind && str_eq(a->namespace, b->namespace) && str_eq(a->name, b->name);
+}
+
+struct str model_key_text(struct buf *out, const struct model_key *key)
+{
+    buf_printf(out, "%d/", (int)key->kind);
+    buf_append_str(out, key->namespace);
+    buf_append_byte(out, '/');
+    buf_append_str(out, key->name);
+    return buf_str(out);
+}
+
+struct model_key model_key_of_text(struct str text)
+{
+    struct model_key key;
+    struct str kind;
+    uint64_t number = 0;
+    str_cut(text, '/', &kind, &text);
+    str_cut(text, '/', &key.namespace, &key.name);
+    str_parse_uint(kind, MODEL_KIND_COUNT - 1, &number);
+    key.kind = (enum model_kind)number;
+    return key;
 }
 
 /* Binary search: the labels are sorted by key. */

@@ -173,8 +173,9 @@ struct model_endpoint {
     struct str orchestrator; /* "k8s" */
     struct str workload;     /* "NAMESPACE/POD" */
     struct str endpoint;     /* "eth0" */
-    struct str interface;    /* on the node; of pods "cali…"; of a host maybe "*" or empty */
-    struct str account;      /* service account; empty: none named */
+    /* On the node; of pods what follows the prefix of all pods' interfaces; of a host maybe "*" or empty. */
+    struct str interface;
+    struct str account; /* service account; empty: none named */
     /* Own ones without pcns., pcsa.; projectcalico.org/… set, but of HostEndpoints. */
     struct model_labels labels;
     struct model_strings profiles; /* in order */
@@ -266,11 +267,18 @@ struct str model_kind_name(enum model_kind kind);
 bool model_kind_is_namespaced(enum model_kind kind);
 bool model_kind_is_policy(enum model_kind kind);
 bool model_kind_is_staged(enum model_kind kind);
+/* NetworkSet or GlobalNetworkSet. */
+bool model_kind_is_network_set(enum model_kind kind);
 
 /* "NetworkPolicy default/allow-web", "Tier platform": for messages and the log. */
 struct str model_key_format(struct arena *arena, const struct model_key *key);
 
 bool model_key_eq(const struct model_key *a, const struct model_key *b);
+
+/* "KIND/NAMESPACE/NAME", KIND a number: what resources are known by in maps; `out` is empty before. And back: the key's parts
+ * are parts of the text. */
+struct str model_key_text(struct buf *out, const struct model_key *key);
+struct model_key model_key_of_text(struct str text);
 
 /* The value of a label, or false. */
 bool model_labels_get(const struct model_labels *labels, struct str key, struct str *value);

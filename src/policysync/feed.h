@@ -30,7 +30,7 @@
 #include "policysync/message.h"
 
 enum {
-    /* Members in one message, and bytes that these take there, so that it stays under gRPC's 4 MiB. The number is upstream's, and
+    /* Members in one message, and bytes that these and the set's id take there, so that it stays under gRPC's 4 MiB. The number is upstream's, and
      * does for all but IPv6 addresses with ports of SCTP. */
     FEED_MEMBERS = 82200,
     FEED_MEMBER_BYTES = 4 * 1024 * 1024 - 64 * 1024,

@@ -74,10 +74,11 @@ static void add_message(struct feed_snapshot *snapshot, const struct psync_messa
 /* Field and length of a member in a message; its text is shorter than 128 bytes. */
 enum { MEMBER_OVERHEAD = 2 };
 
-/* The members from `start` on that one message has room for, one at the least. */
-static struct psync_strings part(const struct psync_strings *list, size_t start)
+/* The members from `start` on that one message of the set has room for, one at the least. An id is a selector's text, which can be long;
+ * not so long that none would fit, since the rule that uses the set has it too. */
+static struct psync_strings part(struct str id, const struct psync_strings *list, size_t start)
 {
-    size_t end = start, bytes = 0;
+    size_t end = start, bytes = id.len;
     while (end < list->count && end - start < FEED_MEMBERS) {
         bytes += list->items[end].len + MEMBER_OVERHEAD;
         if (bytes > FEED_MEMBER_BYTES && end > start)
@@ -88,10 +89,11 @@ static struct psync_strings part(const struct psync_strings *list, size_t start)
 }
 
 /* Whether two lists fit into one message. */
-static bool fit_together(const struct psync_strings *a, const struct psync_strings *b)
+static bool fit_together(struct str id, const struct psync_strings *a,
+                         const struct psync_strings *b)
 {
     const struct psync_strings *lists[] = {a, b};
-    size_t bytes = 0;
+    size_t bytes = id.len;
     for (size_t i = 0; i < 2; i++) {
         for (size_t j = 0; j < lists[i]->count; j++)
             bytes += lists[i]->items[j].len + MEMBER_OVERHEAD;
@@ -102,12 +104,12 @@ static bool fit_together(const struct psync_strings *a, const struct psync_strin
 static void encode_whole(struct feed_snapshot *snapshot, struct str id, int type,
                          const struct psync_strings *members)
 {
-    struct psync_strings piece = part(members, 0);
+    struct psync_strings piece = part(id, members, 0);
     struct psync_message update = {.kind = PSYNC_IPSET_UPDATE,
                                    .ipset_update = {.id = id, .type = type, .members = piece}};
     add_message(snapshot, &update);
     for (size_t start = piece.count; start < members->count; start += piece.count) {
-        piece = part(members, start);
+        piece = part(id, members, start);
         struct psync_message delta = {.kind = PSYNC_IPSET_DELTA,
                                       .ipset_delta = {.id = id, .added = piece}};
         add_message(snapshot, &delta);
@@ -170,7 +172,7 @@ static void append_parts(struct feed_set *set, const struct psync_strings *list,
     for (size_t start = 0; start < list->count; start += piece.count) {
         CLEANUP_BUF struct buf bytes = {0};
         struct psync_message message = {.kind = PSYNC_IPSET_DELTA, .ipset_delta = {.id = set->id}};
-        piece = part(list, start);
+        piece = part(set->id, list, start);
         if (removed)
             message.ipset_delta.removed = piece;
         else
@@ -183,7 +185,7 @@ static void append_parts(struct feed_set *set, const struct psync_strings *list,
 static void append_change(struct feed_set *set, const struct psync_ipset_delta *delta)
 {
     CLEANUP_BUF struct buf bytes = {0};
-    if (!fit_together(&delta->added, &delta->removed)) {
+    if (!fit_together(set->id, &delta->added, &delta->removed)) {
         append_parts(set, &delta->added, false);
         append_parts(set, &delta->removed, true);
         return;

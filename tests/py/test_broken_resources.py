@@ -83,10 +83,21 @@ STORIES = {
         (REFUSED, "missing_ip_set")),
 }
 
+# The same of policies of which nothing is known but the name, so that they are everybody's.
+UNREADABLE = {
+    "all of a policy": (
+        [ALLOW_ALL], policy("zz-lockdown", "Deny", order=10), {**policy("zz-lockdown", "Deny"), "spec": ["order", 10]},
+        (REFUSED, "malformed_policy")),
+    "a policy without a spec": (
+        [ALLOW_ALL], policy("zz-lockdown", "Deny", order=10), {**policy("zz-lockdown", "Deny"), "spec": None},
+        (REFUSED, "malformed_policy")),
+}
+ALL = {**STORIES, **UNREADABLE}
 
-@pytest.mark.parametrize("name", STORIES)
+
+@pytest.mark.parametrize("name", ALL)
 def test_broken_from_the_start(prepared, name):
-    beside, sound, broken, verdict = STORIES[name]
+    beside, sound, broken, verdict = ALL[name]
     prepared.write("beside.yaml", beside)
     prepared.write("it.yaml", [broken])
     prepared.start_ready().expect_verdict(*verdict)
@@ -94,10 +105,10 @@ def test_broken_from_the_start(prepared, name):
     prepared.expect_verdict(DENIED, "denied_by_rule")
 
 
-@pytest.mark.parametrize("name", STORIES)
+@pytest.mark.parametrize("name", ALL)
 def test_broken_while_it_runs(prepared, name):
     """Then the last good version may stay in force; whatever it is, nobody is let in."""
-    beside, sound, broken, _ = STORIES[name]
+    beside, sound, broken, _ = ALL[name]
     prepared.write("beside.yaml", beside)
     prepared.write("it.yaml", [sound])
     prepared.start_ready().expect_verdict(DENIED, "denied_by_rule")

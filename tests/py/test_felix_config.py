@@ -11,6 +11,7 @@ import pytest
 from felix_settings import SERVING, WEB, WORLD, free_port, http, run, settings
 from node_agent import FELIX, NODE, SECONDS, agent
 from server import wait_for
+from sync_client import Client
 
 
 @pytest.fixture
@@ -83,6 +84,22 @@ def test_several_that_select_the_node(node):
     node.expect_log("Several FelixConfigurations select this node", name="c")
 
 
+def test_interface_prefix(node):
+    """Of the list the first; of a FelixConfiguration as soon as it changes."""
+    run(node, "--policy-sync-prefix", node.prefix)
+
+    def named(prefix):
+        return lambda sidecar: all(update.endpoint.name.startswith(prefix) and len(update.endpoint.name) == len(prefix) + 11
+                                   for update in sidecar.endpoints.values()) and sidecar.in_sync
+
+    with Client(node.mount("web", WEB)) as sidecar:
+        sidecar.expect(named("cali"), "the built in prefix")
+        node.put("default.yaml", settings(interfacePrefix="eni,veth"))
+        sidecar.expect(named("eni"), "the prefix of the FelixConfiguration")
+        node.remove("default.yaml")
+        sidecar.expect(named("cali"), "the built in prefix again")
+
+
 def _variables(node):
     """Every variable of --help with a value, and how its effect is seen."""
     ports = [free_port(), free_port()]
@@ -99,6 +116,7 @@ def _variables(node):
         "FELIXHOSTNAME": ("some-node", lambda: node.lines("Felix is running", node="some-node")),
         "POLICYSYNCPATHPREFIX": (str(node.prefix), lambda: node.lines(SERVING, prefix=str(node.prefix))),
         "DATAPLANE": ("none", node.is_running),
+        "INTERFACEPREFIX": ("eni,veth", node.is_running),
         "LOGSEVERITYSCREEN": ("debug", is_debugging),
         "HEALTHENABLED": ("true", lambda: http(ports[0], "/liveness")),
         "HEALTHHOST": ("127.0.0.1", lambda: http(ports[0], "/liveness")),
@@ -192,7 +210,7 @@ def test_bad_options(node, arguments, culprits):
 
 BAD_VALUES = {"HealthEnabled": "maybe", "HealthHost": "a b", "HealthPort": "0", "PrometheusMetricsPort": "65536",
               "PrometheusMetricsEnabled": "2", "PolicySyncPathPrefix": "relative", "LogSeverityScreen": "loud",
-              "FelixHostname": "a/b", "DatastoreType": "etcdv3", "Dataplane": "ebpf", "PrometheusMetricsHost": "x;y"}
+              "FelixHostname": "a/b", "DatastoreType": "etcdv3", "Dataplane": "ebpf", "InterfacePrefix": "a.b", "PrometheusMetricsHost": "x;y"}
 
 
 @pytest.mark.parametrize("name", BAD_VALUES)

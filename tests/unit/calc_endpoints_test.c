@@ -195,6 +195,32 @@ static void test_message(void **state)
     close_calc(&world);
 }
 
+static void check_interface(struct calc_world *world, const char *prefix, const char *expected)
+{
+    calc_set_interface_prefix(world->calc, str_from_c(prefix));
+    flush(world);
+    CHECK(prefix, (world->trace.len > 0) == (expected[0] != '\0'));
+    buf_append_byte(&world->trace, '\0');
+    CHECK(prefix, strstr(world->trace.data, expected) != NULL);
+}
+
+/* Those of pods; others have a name of their own. */
+static void test_interface_prefix(void **state)
+{
+    (void)state;
+    struct calc_world world;
+    open_calc(&world, "node-1", NULL);
+    start_with(&world, ON("a", "node-1"));
+    check_interface(&world, "cali", "");
+    check_interface(&world, "eni", "interface=<eni29df2682200>");
+    check_interface(&world, "", "interface=<29df2682200>");
+    drop(&world, ON("a", ""));
+    put(&world, WORKLOAD("vm", "orchestrator: o, workload: w, endpoint: e, ipNetworks: [10.0.0.1], "
+                               "interfaceName: tap1"));
+    check_interface(&world, "cali", "interface=<tap1>");
+    close_calc(&world);
+}
+
 /* What changes how policies are evaluated is told to the endpoints that they select, and to nobody else. */
 static void test_relisted(void **state)
 {
@@ -307,8 +333,8 @@ int main(void)
         cmocka_unit_test(test_scopes),           cmocka_unit_test(test_lives),
         cmocka_unit_test(test_claims),           cmocka_unit_test(test_replaced_id),
         cmocka_unit_test(test_single_workload),  cmocka_unit_test(test_message),
-        cmocka_unit_test(test_relisted),         cmocka_unit_test(test_active),
-        cmocka_unit_test(test_policy_made_anew),
+        cmocka_unit_test(test_interface_prefix), cmocka_unit_test(test_relisted),
+        cmocka_unit_test(test_active),           cmocka_unit_test(test_policy_made_anew),
     };
     log_set_level(LOG_ERROR);
     return cmocka_run_group_tests(tests, NULL, NULL);

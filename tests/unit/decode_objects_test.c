@@ -141,46 +141,46 @@ static void test_pods(void **state)
          "  initContainers:\n  - ports: [{name: init, containerPort: 9, protocol: "
          "SCTP}]\nstatus:\n  podIP: "
          "10.0.0.9\n  podIPs: [{ip: 10.0.0.1}, {ip: 'fd00::1'}]\n",
-         "Pod k/p live node=node1 id=k8s,k/p,eth0 if=cali86567e87dfb sa=acc "
+         "Pod k/p live node=node1 id=k8s,k/p,eth0 if=86567e87dfb sa=acc "
          "labels=app:web,projectcalico.org/namespace:k,"
          "projectcalico.org/orchestrator:k8s,projectcalico.org/serviceaccount:acc "
          "profiles=kns.k,ksa.k.acc "
          "nets=10.0.0.1/32,fd00::1/128 http=6:80 dns=17:53 init=132:9\n"},
         {POD("spec: {nodeName: m}, status: {podIP: 10.0.0.2}"),
-         "Pod k/p live node=m id=k8s,k/p,eth0 if=cali86567e87dfb " POD_LABELS
+         "Pod k/p live node=m id=k8s,k/p,eth0 if=86567e87dfb " POD_LABELS
          " profiles=kns.k nets=10.0.0.2/32\n"},
         /* No endpoint: on the host, nowhere, finished, without address. */
         {POD("spec: {nodeName: m, hostNetwork: true}, status: {podIP: 10.0.0.2}"),
-         "Pod k/p none node=m id=k8s,k/p,eth0 if=cali86567e87dfb " POD_LABELS " profiles=kns.k\n"},
+         "Pod k/p none node=m id=k8s,k/p,eth0 if=86567e87dfb " POD_LABELS " profiles=kns.k\n"},
         {POD("spec: {}, status: {podIP: 10.0.0.2}"),
-         "Pod k/p none id=k8s,k/p,eth0 if=cali86567e87dfb " POD_LABELS " profiles=kns.k\n"},
+         "Pod k/p none id=k8s,k/p,eth0 if=86567e87dfb " POD_LABELS " profiles=kns.k\n"},
         {POD("spec: {nodeName: m}, status: {podIP: 10.0.0.2, phase: Succeeded}"),
-         "Pod k/p none node=m id=k8s,k/p,eth0 if=cali86567e87dfb " POD_LABELS " profiles=kns.k\n"},
+         "Pod k/p none node=m id=k8s,k/p,eth0 if=86567e87dfb " POD_LABELS " profiles=kns.k\n"},
         {POD("spec: {nodeName: m}, status: {podIP: 10.0.0.2, phase: Failed}"),
-         "Pod k/p none node=m id=k8s,k/p,eth0 if=cali86567e87dfb " POD_LABELS " profiles=kns.k\n"},
+         "Pod k/p none node=m id=k8s,k/p,eth0 if=86567e87dfb " POD_LABELS " profiles=kns.k\n"},
         {POD("spec: {nodeName: m}"),
-         "Pod k/p none node=m id=k8s,k/p,eth0 if=cali86567e87dfb " POD_LABELS " profiles=kns.k\n"},
+         "Pod k/p none node=m id=k8s,k/p,eth0 if=86567e87dfb " POD_LABELS " profiles=kns.k\n"},
         {POD("spec: {nodeName: m}, status: {podIPs: [], podIP: ''}"),
-         "Pod k/p none node=m id=k8s,k/p,eth0 if=cali86567e87dfb " POD_LABELS " profiles=kns.k\n"},
+         "Pod k/p none node=m id=k8s,k/p,eth0 if=86567e87dfb " POD_LABELS " profiles=kns.k\n"},
         {POD("spec: {nodeName: m}, status: {podIPs: [{ip: 10.0.0.2}], podIP: 10.0.0.x}"),
-         "Pod k/p live node=m id=k8s,k/p,eth0 if=cali86567e87dfb " POD_LABELS
+         "Pod k/p live node=m id=k8s,k/p,eth0 if=86567e87dfb " POD_LABELS
          " profiles=kns.k nets=10.0.0.2/32\n"},
         {POD("spec: {nodeName: m}, status: {podIP: 10.0.0.2/24}"),
-         "Pod k/p BROKEN none node=m id=k8s,k/p,eth0 if=cali86567e87dfb " POD_LABELS
+         "Pod k/p BROKEN none node=m id=k8s,k/p,eth0 if=86567e87dfb " POD_LABELS
          " profiles=kns.k\n1: Pod k/p: status.podIP: "
          "\"10.0.0.2/24\" is not an IP address\n"},
         {POD("spec: {nodeName: m}, status: {podIPs: [{ip: 10.0.0.2}, {ip: bad}]}"),
-         "Pod k/p BROKEN none node=m id=k8s,k/p,eth0 if=cali86567e87dfb " POD_LABELS
+         "Pod k/p BROKEN none node=m id=k8s,k/p,eth0 if=86567e87dfb " POD_LABELS
          " profiles=kns.k\n1: Pod k/p: "
          "status.podIPs[1].ip: \"bad\" is not an IP address\n"},
         {POD("spec: {nodeName: m, hostNetwork: 'no'}, status: {podIP: 10.0.0.2}"),
-         "Pod k/p BROKEN none node=m id=k8s,k/p,eth0 if=cali86567e87dfb " POD_LABELS
+         "Pod k/p BROKEN none node=m id=k8s,k/p,eth0 if=86567e87dfb " POD_LABELS
          " profiles=kns.k\n1: Pod k/p: "
          "spec.hostNetwork: expected true or false, found the string \"no\"\n"},
         {POD("spec: {nodeName: m, containers: [{ports: [{name: a, containerPort: 70000}, {name: b, "
              "protocol: "
              "TCP}]}]}, status: {podIP: 10.0.0.2}"),
-         "Pod k/p BROKEN none node=m id=k8s,k/p,eth0 if=cali86567e87dfb " POD_LABELS
+         "Pod k/p BROKEN none node=m id=k8s,k/p,eth0 if=86567e87dfb " POD_LABELS
          " profiles=kns.k\n1: Pod k/p: "
          "spec.containers[0].ports[0].containerPort: 70000 is not between 1 and 65535\n1: Pod k/p: "
          "spec.containers[0].ports[1].containerPort: missing\n"},
@@ -195,12 +195,12 @@ static void test_pods(void **state)
 static void test_pod_annotations(void **state)
 {
     (void)state;
-    static const char live1[] = "Pod k/p live node=m id=k8s,k/p,eth0 if=cali86567e87dfb " POD_LABELS
+    static const char live1[] = "Pod k/p live node=m id=k8s,k/p,eth0 if=86567e87dfb " POD_LABELS
                                 " profiles=kns.k nets=10.0.0.1/32\n";
-    static const char live2[] = "Pod k/p live node=m id=k8s,k/p,eth0 if=cali86567e87dfb " POD_LABELS
+    static const char live2[] = "Pod k/p live node=m id=k8s,k/p,eth0 if=86567e87dfb " POD_LABELS
                                 " profiles=kns.k nets=10.0.0.1/32,fd00::1/128\n";
     static const char none[] =
-        "Pod k/p none node=m id=k8s,k/p,eth0 if=cali86567e87dfb " POD_LABELS " profiles=kns.k\n";
+        "Pod k/p none node=m id=k8s,k/p,eth0 if=86567e87dfb " POD_LABELS " profiles=kns.k\n";
     static const struct example examples[] = {
         {ANNOTATED("", "cni.projectcalico.org/podIP: 10.0.0.1/32") "}", live1},
         {ANNOTATED("", "cni.projectcalico.org/podIP: 10.0.0.9, cni.projectcalico.org/podIPs: "
@@ -218,7 +218,7 @@ static void test_pod_annotations(void **state)
          none},
         {ANNOTATED("", "cni.projectcalico.org/podIP: ''") ", status: {podIP: 10.0.0.1}}", live1},
         {ANNOTATED("", "cni.projectcalico.org/podIPs: '10.0.0.1, fd00::1'") "}",
-         "Pod k/p BROKEN none node=m id=k8s,k/p,eth0 if=cali86567e87dfb " POD_LABELS
+         "Pod k/p BROKEN none node=m id=k8s,k/p,eth0 if=86567e87dfb " POD_LABELS
          " profiles=kns.k\n1: Pod k/p: "
          "metadata.annotations[\"cni.projectcalico.org/podIPs\"]: \" fd00::1\" is not an IP "
          "address\n"},
@@ -226,11 +226,10 @@ static void test_pod_annotations(void **state)
              "",
              "cni.projectcalico.org/allowedSourcePrefixes: '[\"10.0.0.0/8\"]'") ", status: {podIP: "
                                                                                 "10.0.0.1}}",
-         "Pod k/p live node=m id=k8s,k/p,eth0 if=cali86567e87dfb " POD_LABELS
+         "Pod k/p live node=m id=k8s,k/p,eth0 if=86567e87dfb " POD_LABELS
          " profiles=kns.k nets=10.0.0.1/32\n1? Pod k/p: "
-         "metadata.annotations[\"cni.projectcalico.org/allowedSourcePrefixes\"]: ignored: the pod "
-         "stays bound "
-         "to its own addresses\n"},
+         "metadata.annotations[\"cni.projectcalico.org/allowedSourcePrefixes\"]: ignored, whatever "
+         "workloadSourceSpoofing says: no other addresses than the pod's own stand for it\n"},
     };
     ASSERT_ALL(examples);
 }

@@ -199,8 +199,15 @@ static void test_policies(void **state)
          "default/p: "
          "spec.stagedAction: \"set\" is none of Set, Delete, Learn, Ignore (did you mean Set?)\n"},
         /* What is broken keeps what could be read, and has no rules. */
-        {CALICO("NetworkPolicy", "p") "}", "NetworkPolicy default/p BROKEN tier=default inout\n1: "
-                                           "NetworkPolicy default/p: spec: missing\n"},
+        {CALICO("NetworkPolicy", "p") "}",
+         "NetworkPolicy default/p BROKEN tier=(unreadable) order=-inf inout\n1: "
+         "NetworkPolicy default/p: spec: missing\n"},
+        {CALICO("GlobalNetworkPolicy", "p") ", spec: }",
+         "GlobalNetworkPolicy p BROKEN tier=(unreadable) order=-inf inout\n1: "
+         "GlobalNetworkPolicy p: spec: missing\n"},
+        {CALICO("StagedGlobalNetworkPolicy", "p") ", spec: [{tier: default, order: 1}]}",
+         "StagedGlobalNetworkPolicy p BROKEN tier=(unreadable) order=-inf inout set\n1: "
+         "StagedGlobalNetworkPolicy p: spec: expected a map, found a list\n"},
         {NP("tier: t, order: 1, selector: 'a ==', types: [Ingress], ingress: [{action: Allow}]"),
          "NetworkPolicy default/p BROKEN tier=t order=1 in sel=NULL\n2: NetworkPolicy default/p: "
          "spec.selector: bad selector \"a ==\": expected a string in quotes at position 4, found "

@@ -182,6 +182,30 @@ static void test_wrong_later(void **state)
     }
 }
 
+/* A cluster's dump: more values than one document may have, but not one of its items. */
+static void test_large_list(void **state)
+{
+    (void)state;
+    struct world world = {.subject = MODEL_NAMESPACE};
+    CLEANUP_BUF struct buf text = {0};
+    buf_append_str(&text, STR("apiVersion: v1\nitems:\n"));
+    for (size_t i = 0; i < 3; i++) {
+        buf_append_str(&text, STR("- {apiVersion: v1, kind: ConfigMap, data: [0"));
+        for (size_t j = 0; j < 400 * 1000; j++)
+            buf_append_str(&text, STR(",0"));
+        buf_append_str(&text, STR("]}\n"));
+    }
+    buf_append_str(&text,
+                   STR("- {apiVersion: v1, kind: Namespace, metadata: {name: x}}\nkind: List\n"));
+    buf_append_byte(&text, '\0');
+    write_file("a.yaml", text.data);
+    struct directory *directory = open_folder(&world);
+    assert_non_null(directory);
+    check_text("it is read", str_from_c(world.trace), STR("u"));
+    directory_close(directory);
+    loop_free(world.loop);
+}
+
 static void test_every_kind_has_a_case(void **state)
 {
     (void)state;
@@ -211,6 +235,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_wrong_at_first),
         cmocka_unit_test(test_wrong_later),
+        cmocka_unit_test(test_large_list),
         cmocka_unit_test(test_every_kind_has_a_case),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);

@@ -105,7 +105,14 @@ static struct model_labels on_parent_labels(void *ctx, struct str parent, struct
     while (!str_eq(str_from_c(parent_kinds[i].name), parent))
         i++;
     *prefix = str_from_c(parent_kinds[i].prefix);
-    return make_labels(&world->passed_on[i], world->answer);
+    struct model_labels list = make_labels(&world->passed_on[i], world->answer);
+    /* Not sorted: nothing says that they are. */
+    for (size_t j = 0; j < list.count / 2; j++) {
+        struct model_label swap = list.items[j];
+        list.items[j] = list.items[list.count - 1 - j];
+        list.items[list.count - 1 - j] = swap;
+    }
+    return list;
 }
 
 /* What is told must be news. */
@@ -132,9 +139,9 @@ static void join(struct world *world, struct subject *subject)
         names[i] = str_from_c(parent_kinds[subject->parents[i]].name);
     label_index_join(world->index, &subject->member, &list, &parents);
     memset(subject->matched, 0, sizeof(subject->matched));
-    const struct list *matches = &subject->member.group->matches;
-    for (uint32_t i = 0; i < matches->count; i++) {
-        size_t rule = (size_t)((struct rule *)matches->items[i] - world->rules);
+    const struct label_group *group = subject->member.group;
+    for (uint32_t i = 0; i < group->matches.count; i++) {
+        size_t rule = (size_t)((struct rule *)label_group_match(group, i) - world->rules);
         assert_false(subject->matched[rule]);
         subject->matched[rule] = true;
     }
@@ -233,7 +240,7 @@ static void check_rule(struct world *world, struct rule *rule)
         }
         count += ought;
     }
-    label_index_each_match(world->index, &rule->selector, count_members, &visited);
+    label_selector_each_match(&rule->selector, count_members, &visited);
     assert_int_equal(visited, count);
 }
 

@@ -166,8 +166,11 @@ static inline void set_parent(struct world *world, size_t i, const char *name, c
 
 static inline bool group_matches(const struct subject *subject, const struct rule *rule)
 {
-    const struct list *matches = &subject->member.group->matches;
-    return list_find(matches, rule) < matches->count;
+    const struct label_group *group = subject->member.group;
+    uint32_t i = 0;
+    while (i < group->matches.count && label_group_match(group, i) != &rule->selector)
+        i++;
+    return i < group->matches.count;
 }
 
 static inline void check_stats(const char *name, const struct world *world, size_t groups,

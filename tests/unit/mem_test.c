@@ -217,6 +217,26 @@ static void test_arena_is_frugal(void **state)
     assert_true(is_zero(large, 100 * 1000));
 }
 
+static void test_arena_adopts(void **state)
+{
+    (void)state;
+    static const size_t sizes[] = {0, 1, 200, 100 * 1000};
+    for (size_t i = 0; i < COUNT(sizes) * COUNT(sizes); i++) {
+        CLEANUP_ARENA struct arena to = {0}, from = {0};
+        size_t own = sizes[i % COUNT(sizes)], other = sizes[i / COUNT(sizes)];
+        char *mine = own > 0 ? memset(arena_alloc(&to, own), 'm', own) : NULL;
+        char *yours = other > 0 ? memset(arena_alloc(&from, other), 'y', other) : NULL;
+        arena_adopt(&to, &from);
+        assert_null(from.chunks);
+        memset(arena_alloc(&from, 300), 'z', 300);
+        memset(arena_alloc(&to, 300), 'n', 300);
+        for (size_t j = 0; j < own; j++)
+            assert_int_equal(mine[j], 'm');
+        for (size_t j = 0; j < other; j++)
+            assert_int_equal(yours[j], 'y');
+    }
+}
+
 static void test_arena_again(void **state)
 {
     (void)state;
@@ -251,6 +271,7 @@ int main(void)
         cmocka_unit_test(test_buf),
         cmocka_unit_test(test_buf_growth),
         cmocka_unit_test(test_arena),
+        cmocka_unit_test(test_arena_adopts),
         cmocka_unit_test(test_arena_strings),
         cmocka_unit_test(test_arena_packs_strings),
         cmocka_unit_test(test_arena_is_frugal),

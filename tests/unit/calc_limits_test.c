@@ -1,0 +1,121 @@
+/* What no stream could carry refuses instead; and what a profile and its namespace both say. */
+#include "base/log.h"
+
+#include "calc_world.h"
+
+/* A rule with 100,000 nets takes more than a message can be long. */
+static void append_nets(struct buf *out, size_t count)
+{
+    buf_append_str(out, STR("{action: Allow, source: {nets: ["));
+    for (size_t i = 0; i < count; i++)
+        buf_printf(out, "%sfd00:1111:2222:3333:4444:5555:%zx:%zx/128", i > 0 ? ", " : "",
+                   0x1000 + (i >> 12), 0x1000 + (i & 0xfff));
+    buf_append_str(out, STR("]}}"));
+}
+
+enum { TOO_MANY = 100 * 1000, FEW = 10 };
+
+/* Puts the resource whose text is `format`, with rules for its %: one of so many nets, one with an IP set. */
+static void put_rules(struct calc_world *world, const char *text, size_t nets)
+{
+    CLEANUP_BUF struct buf yaml = {0};
+    struct str before, after;
+    str_cut(str_from_c(text), '%', &before, &after);
+    buf_append_str(&yaml, before);
+    buf_append_str(&yaml, STR("ingress: ["));
+    append_nets(&yaml, nets);
+    buf_append_str(&yaml, STR(", {action: Allow, source: {selector: has(a)}}]"));
+    buf_append_str(&yaml, after);
+    buf_append_byte(&yaml, '\0');
+    put(world, yaml.data);
+}
+
+static void check_refuses(const char *name, struct calc_world *world, const char *text,
+                          const char *expected, size_t nets)
+{
+    world->is_short = false;
+    put_rules(world, text, nets);
+    check_flush(name, world, expected);
+    check_number(name, (long long)calc_stats(world->calc).ipsets.sets, 0);
+}
+
+static void check_large(const char *text, const char *subject, const char *refusing)
+{
+    struct calc_world world;
+    CLEANUP_BUF struct buf sound = {0}, refused = {0};
+    buf_printf(&sound, "set s:has(a)\n%s", subject);
+    buf_append_byte(&sound, '\0');
+    buf_printf(&refused, "%s\n-set s:has(a)", refusing);
+    buf_append_byte(&refused, '\0');
+    open_calc(&world, "node-1", NULL);
+    put(&world, WORKLOAD("vm", "orchestrator: o, workload: w, endpoint: e, ipNetworks: "
+                               "[10.0.0.1], profiles: [custom]"));
+    put(&world, PROFILE("custom", ""));
+    put_rules(&world, text, FEW);
+    calc_set_in_sync(world.calc);
+    flush(&world);
+    check_refuses("grown", &world, text, refused.data, TOO_MANY);
+    check_refuses("grown more", &world, text, "", TOO_MANY + 1);
+    world.is_short = true;
+    put_rules(&world, text, FEW);
+    check_flush("small again", &world, sound.data);
+    drop(&world, WORKLOAD("vm", ""));
+    put_rules(&world, text, TOO_MANY);
+    flush(&world);
+    put(&world, WORKLOAD("vm", "orchestrator: o, workload: w, endpoint: e, ipNetworks: "
+                               "[10.0.0.1], profiles: [custom]"));
+    flush(&world);
+    CHECK("from the start", strstr(world.trace.data, "s:has(a)") == NULL);
+    close_calc(&world);
+}
+
+static void test_large_policy(void **state)
+{
+    (void)state;
+    check_large(GLOBAL("p", "%"), "policy GlobalNetworkPolicy p",
+                "policy GlobalNetworkPolicy p tier=<default> for=<all()>\n  < malformed\n"
+                "  > malformed");
+}
+
+static void test_large_profile(void **state)
+{
+    (void)state;
+    check_large(PROFILE("custom", "%"), "profile custom",
+                "profile custom\n  < malformed\n  > malformed");
+}
+
+/* A Profile that has the name of a namespace's passes on what the namespace does not say itself. */
+static void test_label_said_twice(void **state)
+{
+    (void)state;
+    static const char *const others[] = {"", ", a: '1'", ", a: '1', b: '1'", ", x: '1', z: '1'"};
+    for (size_t i = 0; i < COUNT(others); i++) {
+        struct calc_world world;
+        CLEANUP_BUF struct buf namespace = {0};
+        open_calc(&world, "node-1", NULL);
+        buf_printf(&namespace, "%s%s}}}\n", KUBERNETES("Namespace", "bank") ", labels: {env: prod",
+                   others[i]);
+        buf_append_byte(&namespace, '\0');
+        put(&world, namespace.data);
+        put(&world, PROFILE("kns.bank", "labelsToApply: {pcns.env: test, pcns.more: '1'}"));
+        start_with(&world, POD("web", "10.0.0.1", "", ""));
+        world.is_short = true;
+        put(&world, GLOBAL("wrong", "namespaceSelector: env == 'test'"));
+        check_flush(others[i], &world, "");
+        put(&world, GLOBAL("right", "namespaceSelector: env == 'prod' && has(more)"));
+        check_flush(others[i], &world,
+                    "policy GlobalNetworkPolicy right\nendpoint k8s/bank/web/eth0");
+        close_calc(&world);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_large_policy),
+        cmocka_unit_test(test_large_profile),
+        cmocka_unit_test(test_label_said_twice),
+    };
+    log_set_level(LOG_ERROR);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
