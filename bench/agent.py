@@ -44,8 +44,14 @@ class Agent:
         return (int(fields[11]) + int(fields[12])) / TICKS
 
     def resident_mib(self):
+        return self._memory("VmRSS")
+
+    def most_mib(self):
+        return self._memory("VmHWM")
+
+    def _memory(self, field):
         for line in pathlib.Path(f"/proc/{self.process.pid}/status").read_text().splitlines():
-            if line.startswith("VmRSS"):
+            if line.startswith(field):
                 return int(line.split()[1]) / 1024
         raise RuntimeError("felix is gone")
 
@@ -81,6 +87,11 @@ def write_credentials(prefix, world):
     return [f"uid-{index}" for index in world.local_pods()]
 
 
+def _relabel(world, namespace, number):
+    """To another team than it has, and than it had at the start."""
+    world.write_namespace(namespace, (namespace + 1 + number % (shape.TEAMS - 1)) % shape.TEAMS)
+
+
 def changes(world, count):
     """kind -> list of functions that make one change which some sidecar is told of."""
     local_apps = {index // shape.REPLICAS for index in world.local_pods()}
@@ -89,7 +100,7 @@ def changes(world, count):
     return {
         "policy changed": [lambda i=i, n=n: world.write_policy(i, n + 1)
                            for n, i in enumerate((felt * count)[:count])],
-        "namespace relabelled": [lambda n=n: world.write_namespace(n * world.stride // 100, (n + 1) % shape.TEAMS)
+        "namespace relabelled": [lambda n=n: _relabel(world, n * world.stride // shape.PODS_A_NAMESPACE, n)
                                  for n in range(count)],
     }
 
@@ -128,6 +139,7 @@ def measure(arguments, folder):
         result["join_s"] = (sidecars.line("in_sync")[0] - began) / 1e9
         result["changes"] = measure_changes(agent, sidecars, world, arguments.changes)
         result["resident_later_mib"] = agent.resident_mib()
+        result["most_mib"] = agent.most_mib()
         return result
     finally:
         sidecars.stop()
@@ -144,7 +156,8 @@ def main():
     print(f"{arguments.policies:,} policies, {arguments.pods:,} pods, {arguments.local} sidecars")
     print(f"start to the last InSync {result['in_sync_s']:.2f} s, CPU {result['cpu_s']:.2f} s, "
           f"resident {result['resident_mib']:.0f} MiB; {result['messages']:,} messages, {result['bytes'] / 1e6:.1f} MB")
-    print(f"all join at once: {result['join_s']:.2f} s; resident at the end {result['resident_later_mib']:.0f} MiB")
+    print(f"all join at once: {result['join_s']:.2f} s; resident at the end {result['resident_later_mib']:.0f} MiB, "
+          f"at most {result['most_mib']:.0f}")
     for kind, figures in result["changes"].items():
         print(f"{kind}: {figures['median_ms']:.1f} ms to the last sidecar (worst {figures['worst_ms']:.1f}), "
               f"CPU {figures['cpu_ms']:.1f} ms")

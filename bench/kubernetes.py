@@ -104,12 +104,6 @@ class Agent(agent.Agent):
             [program, "--datastore", "kubernetes", "--node", shape.NODE, "--policy-sync-prefix", prefix,
              "--log-level", "error"], stdin=subprocess.DEVNULL, env=environment)
 
-    def most_mib(self):
-        for line in pathlib.Path(f"/proc/{self.process.pid}/status").read_text().splitlines():
-            if line.startswith("VmHWM"):
-                return int(line.split()[1]) / 1024
-        raise RuntimeError("felix is gone")
-
     def traffic(self):
         """(requests, bytes of answers as they came over the wire) so far."""
         with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=LIMIT) as response:

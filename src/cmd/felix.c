@@ -107,8 +107,11 @@ static bool default_datastore(struct felix_config *config, struct error *err)
         return felix_config_set(config, FELIX_FILE, FELIX_DATASTORE_TYPE, STR("directory"), err);
     bool is_directory =
         str_eq_nocase(felix_config_get(config, FELIX_DATASTORE_TYPE), STR("directory"));
-    return !is_directory || directory.len > 0 ||
-           error_set(err, "the datastore `directory` needs --directory DIR");
+    if (is_directory == (directory.len > 0))
+        return true;
+    return error_set(err, is_directory ? "the datastore `directory` needs --directory DIR"
+                                       : "--directory is for the datastore `directory`; with "
+                                         "`kubernetes` it would not be read");
 }
 
 static bool read_config(struct felix_config *config, const struct felix_options *o,

@@ -93,6 +93,12 @@ static bool is_setting(enum model_kind kind)
     return kind == MODEL_FELIX_CONFIGURATION || kind == MODEL_NODE;
 }
 
+/* Only that of this name counts: calicoctl writes no other. */
+static bool is_cluster_information(const struct model_key *key)
+{
+    return key->kind == MODEL_CLUSTER_INFORMATION && str_eq(key->name, STR("default"));
+}
+
 static void set_held(struct felix_agent *agent, bool held)
 {
     if (held != agent->status.is_held)
@@ -106,7 +112,7 @@ static void set_held(struct felix_agent *agent, bool held)
 static void on_update(void *ctx, struct model_resource *resource)
 {
     struct felix_agent *agent = ctx;
-    if (resource->key.kind == MODEL_CLUSTER_INFORMATION)
+    if (is_cluster_information(&resource->key))
         set_held(agent, !resource->cluster_information.datastore_ready);
     if (is_setting(resource->key.kind))
         felix_settings_put(&agent->settings, resource);
@@ -117,7 +123,7 @@ static void on_update(void *ctx, struct model_resource *resource)
 static void on_remove(void *ctx, const struct model_key *key)
 {
     struct felix_agent *agent = ctx;
-    if (key->kind == MODEL_CLUSTER_INFORMATION)
+    if (is_cluster_information(key))
         set_held(agent, false);
     if (is_setting(key->kind))
         felix_settings_remove(&agent->settings, key);

@@ -1,7 +1,9 @@
 #include "cmd/felix_check.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/log.h"
 #include "calc/calc.h"
@@ -95,6 +97,10 @@ static int check_directory(const char *path, const char *node, bool json)
             felix_report_print(check.report, stdout);
         if (json)
             putchar('\n');
+        if (fflush(stdout) != 0 || ferror(stdout)) {
+            fprintf(stderr, "felix check: cannot write the report: %s\n", strerror(errno));
+            status = STATUS_WRONG;
+        }
     }
     json_decref(check.report);
     calc_free(check.calc);

@@ -33,7 +33,7 @@ static const struct parameter {
                               "kubernetes or directory", false},
     [FELIX_DIRECTORY] = {"Directory", STR_INIT(""), "", is_anything, "a path", true},
     [FELIX_POLICY_SYNC_PATH_PREFIX] = {"PolicySyncPathPrefix", STR_INIT("policySyncPathPrefix"), "",
-                                       is_folder, "an absolute path of at most 1,024 bytes", true},
+                                       is_folder, "an absolute path of at most 4095 bytes", true},
     [FELIX_DATAPLANE] = {"Dataplane", STR_INIT(""), "none", is_dataplane, "none", false},
     [FELIX_LOG_SEVERITY_SCREEN] = {"LogSeverityScreen", STR_INIT("logSeverityScreen"), "INFO",
                                    is_severity, "TRACE, DEBUG, INFO, WARNING, ERROR or FATAL",
@@ -111,7 +111,7 @@ static bool has_control(struct str value)
 
 static bool is_folder(struct str value)
 {
-    return value.len > 0 && value.ptr[0] == '/' && value.len <= 1024 && !has_control(value);
+    return value.len > 0 && value.ptr[0] == '/' && value.len <= 4095 && !has_control(value);
 }
 
 static bool is_host(struct str value)
@@ -306,9 +306,4 @@ const char *felix_config_source(const struct felix_config *config, enum felix_pa
     };
     int source = find_source(config, parameter);
     return source >= 0 ? names[source] : "built in";
-}
-
-const char *felix_config_name(enum felix_parameter parameter)
-{
-    return parameters[parameter].name;
 }

@@ -68,6 +68,5 @@ enum log_level felix_config_log_level(const struct felix_config *config);
 
 /* Where the value in force comes from: "environment variable", … */
 const char *felix_config_source(const struct felix_config *config, enum felix_parameter parameter);
-const char *felix_config_name(enum felix_parameter parameter);
 
 #endif

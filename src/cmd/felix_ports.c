@@ -118,7 +118,7 @@ static void write_kubernetes(struct buf *out, const struct felix_status *status)
     metrics_counter(out, "felix_kubernetes_requests_total", "Requests to the API server.",
                     (double)stats.requests);
     metrics_counter(out, "felix_kubernetes_received_bytes_total",
-                    "Bytes of its answers, after decompression.", (double)stats.bytes);
+                    "Bytes of its answers, as they came over the wire.", (double)stats.bytes);
 }
 
 static void write_metrics(struct buf *out, const struct felix_status *status)

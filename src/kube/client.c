@@ -308,6 +308,7 @@ static struct kube_request *find_unsent(const struct kube_client *client)
 {
     for (uint32_t i = 0; i < client->requests.count; i++) {
         struct kube_request *request = client->requests.items[i];
+        /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): it cannot see that freed ones are taken out of the list */
         if (request->handle.easy == NULL)
             return request;
     }
@@ -387,6 +388,7 @@ static struct kube_request *find_silent(const struct kube_client *client, uint64
 {
     for (uint32_t i = 0; i < client->requests.count; i++) {
         struct kube_request *request = client->requests.items[i];
+        /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): as above */
         if (request->silence > 0 && now - request->last_heard >= request->silence)
             return request;
     }

@@ -31,8 +31,8 @@ enum psync_set_type {
     PSYNC_SET_IP = 0,
     PSYNC_SET_IP_AND_PORT = 1,
     PSYNC_SET_NET = 2,
-    /* Ours, within one process: nobody knows the members. Like any type that a receiver does not know, it makes rules that
-     * need the set refuse. */
+    /* Ours: nobody knows the members. Like any type that our sidecar does not know, it makes rules that need the set refuse; what
+     * upstream's makes of it is in docs/differences.md. */
     PSYNC_SET_UNREADABLE = 255,
 };
 

@@ -183,6 +183,10 @@ static void on_sync(void *ctx, struct grpc_call *call, struct str request)
         grpc_call_finish(call, GRPC_RESOURCE_EXHAUSTED, STR("too many streams in a short time"));
         return;
     }
+    if (old != NULL && old->socket != socket)
+        log_event(LOG_WARNING, "Two volumes are of the same workload; the newer stream takes over",
+                  LOG_STR("workload", socket->workload), LOG_STR("volume", socket->name),
+                  LOG_STR("other", old->socket->name));
     if (old != NULL)
         cut_stream(old, GRPC_UNAVAILABLE, STR("replaced by a newer stream of the same workload"));
     struct stream *stream = mem_zalloc(sizeof(*stream));

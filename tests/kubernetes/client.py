@@ -183,7 +183,7 @@ class Client:
             try:
                 kept.request(method, path, content, headers)
                 return kept.getresponse()
-            except (http.client.HTTPException, ConnectionError):
+            except (http.client.HTTPException, ConnectionError, ssl.SSLError):
                 kept.close()
         self._local.connection = self._connect()
         self._local.connection.request(method, path, content, headers)

@@ -64,6 +64,15 @@ def test_sound_directory(folder):
     assert check(folder, "-o", "text") == check(folder, "--output=text") == (text, errors)
 
 
+@pytest.mark.parametrize("output", ["text", "json"])
+def test_report_that_cannot_be_written(folder, output):
+    write(folder, SOUND)
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run([str(FELIX), "check", folder, "-o", output], stdout=full, stderr=subprocess.PIPE,
+                              timeout=SECONDS)
+    assert (done.returncode, done.stderr) == (1, b"felix check: cannot write the report: No space left on device\n")
+
+
 def test_node(folder):
     """Only its endpoints; members of IP sets are those of the whole cluster."""
     write(folder, SOUND)

@@ -175,8 +175,8 @@ def test_readiness_tells_what_is_missing(node):
     expect_http(port, "/readiness", 200)
 
 
-def _cluster(ready):
-    return resource("ClusterInformation default", {"clusterGUID": "a", "datastoreReady": ready})
+def _cluster(ready, name="default"):
+    return resource(f"ClusterInformation {name}", {"clusterGUID": "a", "datastoreReady": ready})
 
 
 def test_datastore_that_is_not_ready_holds_everything(node):
@@ -184,6 +184,11 @@ def test_datastore_that_is_not_ready_holds_everything(node):
     run(node, "--policy-sync-prefix", node.prefix, FELIX_HEALTHENABLED="true", FELIX_HEALTHPORT=str(port))
     with Client(node.mount("web", WEB)) as client:
         client.expect_in_sync()
+        node.put("another.yaml", _cluster(False, "another"))  # nobody writes one; it counts for nothing
+        node.put_world(merged(WORLD, {"Namespace before": {}}))
+        client.expect_state(told(merged(WORLD, {"Namespace before": {}}), WEB))
+        node.put_world(WORLD)
+        client.expect_state(told(WORLD, WEB))
         node.put("cluster.yaml", _cluster(False))
         assert "not ready" in expect_http(port, "/readiness", 503)
         known = client.known()

@@ -166,6 +166,8 @@ def test_newest_stream_of_a_workload_wins(node, web, volume):
     with Client(node.mount(volume, WEB)) as newer:
         newer.expect_in_sync()
         web.expect(lambda client: client.code is not None, "the end of the older stream")
+        if volume != "web":
+            node.expect_log("Two volumes are of the same workload", count=1)
         known = web.known()
         changed(node, newer, {"NetworkPolicy bank/new": {}})
         assert web.known() == known

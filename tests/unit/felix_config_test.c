@@ -219,7 +219,6 @@ static void test_parameters(void **state)
         const char *name = parameters[i].name;
         struct felix_config *config = felix_config_new();
         assert_int_equal(parameter, i);
-        assert_string_equal(felix_config_name(parameter), name);
         check_text(name, felix_config_get(config, parameter), str_from_c(parameters[i].builtin));
         for (size_t j = 0; j < COUNT(parameters[i].good) && parameters[i].good[j] != NULL; j++) {
             set(config, FELIX_COMMAND_LINE, parameter, parameters[i].good[j]);
@@ -250,12 +249,12 @@ static void test_lengths(void **state)
 {
     (void)state;
     struct felix_config *config = felix_config_new();
-    char text[1026];
+    char text[4097];
     memset(text, 'a', sizeof(text) - 1);
     text[0] = '/';
-    text[1025] = '\0';
+    text[4096] = '\0';
     check_bad("PolicySyncPathPrefix", config, FELIX_POLICY_SYNC_PATH_PREFIX, str_from_c(text));
-    text[1024] = '\0';
+    text[4095] = '\0';
     set(config, FELIX_FILE, FELIX_POLICY_SYNC_PATH_PREFIX, text);
     check_bad("FelixHostname", config, FELIX_HOSTNAME, str_make(text + 1, 254));
     text[254] = '\0';
