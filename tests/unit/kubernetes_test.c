@@ -20,6 +20,8 @@ struct world {
     struct api_server server;
     struct kube_config config;
     const struct route *routes; /* the last has no path */
+    const char *namespace;      /* of a sidecar, or NULL */
+    bool is_down;               /* all is answered with 503 */
     struct kubernetes *kubernetes;
     struct buf asked; /* each target, a line each */
     struct buf trace; /* +RESOURCE, -RESOURCE, "." the end of a batch, "=" in sync */
@@ -46,6 +48,8 @@ static struct api_reply answer(void *ctx, const struct api_request *request)
     str_cut(request->target, '?', &path, &query);
     buf_append_str(&world->asked, request->target);
     buf_append_byte(&world->asked, '\n');
+    if (world->is_down)
+        return (struct api_reply){.status = 503};
     for (size_t i = 0; world->routes[i].path != NULL; i++) {
         struct str own = str_from_c(world->routes[i].path);
         if (str_eq(path, own) || str_eq(request->target, own))
@@ -92,7 +96,8 @@ static void start(struct world *world, const char *node)
                                         .batch_end = on_batch_end,
                                         .in_sync = on_in_sync,
                                         .ctx = world};
-    const struct kubernetes_options options = {.config = &world->config, .node = node};
+    const struct kubernetes_options options = {
+        .config = &world->config, .node = node, .namespace = world->namespace};
     struct error err;
     CLEANUP_BUF struct buf config = {0};
     world->loop = loop_new(&err);
@@ -225,6 +230,33 @@ static void test_groups(void **state)
             end(&world);
         }
     }
+}
+
+/* Of policies only those of its own namespace; of all else, all. */
+static void test_namespace(void **state)
+{
+    (void)state;
+    static const struct route routes[] = {{0}};
+    static const char *const asked[] = {
+        "/apis/networking.k8s.io/v1/namespaces/shop/networkpolicies?watch=1",
+        "/apis/projectcalico.org/v3/namespaces/shop/networkpolicies?watch=1",
+        "/apis/projectcalico.org/v3/namespaces/shop/stagednetworkpolicies?watch=1",
+        "/apis/projectcalico.org/v3/namespaces/shop/stagedkubernetesnetworkpolicies?watch=1",
+        "/apis/projectcalico.org/v3/globalnetworkpolicies?watch=1",
+        "/apis/projectcalico.org/v3/networksets?watch=1",
+        "/api/v1/pods" RUNNING "watch=1",
+    };
+    struct world world = {.routes = routes, .namespace = "shop"};
+    setenv("CALICO_API_GROUP", "projectcalico.org/v3", 1);
+    start(&world, NULL);
+    unsetenv("CALICO_API_GROUP");
+    clock_pass(world.loop, 2000);
+    for (size_t i = 0; i < COUNT(asked); i++)
+        CHECK(asked[i], has_asked(&world, asked[i]));
+    assert_int_equal(count_asked(&world, "/namespaces/shop/"), 4);
+    check_number("kinds", (long long)count_asked(&world, ""), SIDECAR_KINDS);
+    check_trace("in sync", &world, "= . ");
+    end(&world);
 }
 
 /* ---- in sync ---- */
@@ -387,6 +419,26 @@ static void test_outage(void **state)
     end(&world);
 }
 
+/* When one kind can be read again, the others do not wait for their own pauses, which are long by then. */
+static void test_all_come_back_together(void **state)
+{
+    (void)state;
+    static const struct route routes[] = {{0}};
+    struct world world = {.routes = routes, .is_down = true};
+    setenv("CALICO_API_GROUP", "projectcalico.org/v3", 1);
+    start(&world, NULL);
+    unsetenv("CALICO_API_GROUP");
+    clock_pass(world.loop, 300 * 1000);
+    check_trace("before", &world, "");
+    world.is_down = false;
+    for (int i = 0; i < 100 && kubernetes_stats(world.kubernetes).live == 0; i++)
+        clock_pass(world.loop, 500);
+    clock_pass(world.loop, 3500);
+    check_number("live", (long long)kubernetes_stats(world.kubernetes).live, SIDECAR_KINDS);
+    check_trace("afterwards", &world, "= . ");
+    end(&world);
+}
+
 /* Two objects mean the same: when one goes, the other is told again, and the list is asked for once. */
 static void test_twins(void **state)
 {
@@ -451,14 +503,11 @@ static void test_close(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_groups),
-        cmocka_unit_test(test_in_sync),
-        cmocka_unit_test(test_not_in_sync),
-        cmocka_unit_test(test_in_sync_later),
-        cmocka_unit_test(test_group_comes_later),
-        cmocka_unit_test(test_outage),
-        cmocka_unit_test(test_twins),
-        cmocka_unit_test(test_cannot_be_opened),
+        cmocka_unit_test(test_groups),        cmocka_unit_test(test_namespace),
+        cmocka_unit_test(test_in_sync),       cmocka_unit_test(test_not_in_sync),
+        cmocka_unit_test(test_in_sync_later), cmocka_unit_test(test_group_comes_later),
+        cmocka_unit_test(test_outage),        cmocka_unit_test(test_all_come_back_together),
+        cmocka_unit_test(test_twins),         cmocka_unit_test(test_cannot_be_opened),
         cmocka_unit_test(test_close),
     };
     unsetenv("CALICO_API_GROUP");
