@@ -32,6 +32,11 @@ def parse_arguments():
     return parser.parse_args()
 
 
+def cpu_seconds(pid):
+    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / TICKS
+
+
 class Agent:
     def __init__(self, program, folder, prefix):
         self.began = time.monotonic_ns()
@@ -40,8 +45,7 @@ class Agent:
              "--log-level", "error"], stdin=subprocess.DEVNULL)
 
     def cpu_seconds(self):
-        fields = pathlib.Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / TICKS
+        return cpu_seconds(self.process.pid)
 
     def resident_mib(self):
         return self._memory("VmRSS")

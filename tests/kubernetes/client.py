@@ -76,6 +76,12 @@ class Client:
             raise _error(response.status, answer)
         return answer
 
+    def flow_schema(self) -> str | None:
+        """The uid of the FlowSchema by which the server counts this user's lists."""
+        response = self._exchange("GET", "/api/v1/namespaces", None, self._headers)
+        response.read()
+        return response.getheader("X-Kubernetes-PF-FlowSchema-UID")
+
     def path(self, api_version: str, kind: str, namespace: str | None = None, name: str | None = None) -> str:
         """Where objects of this kind are; without a namespace, those of all namespaces."""
         resource = self._resource(api_version, kind)

@@ -9,6 +9,7 @@ from agents import agent_of
 from client import Object
 from cluster import Cluster
 from objects import new_object
+from waiting import wait_until
 
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy" / "kubernetes"
 NAMESPACE, ACCOUNT = "dikast-system", "felix"
@@ -47,6 +48,17 @@ def test_rights_are_those_that_are_used(deployed: Cluster, tmp_path: Path) -> No
     given = {(group, resource) for rule in role()["rules"] for group in rule["apiGroups"]
              for resource in rule["resources"] if group != "projectcalico.org"}
     assert used == given
+
+
+def test_flow_control() -> None:
+    """felix' lists fall under the schema of its own; other people's do not."""
+    with Cluster(["--enable-priority-and-fairness=true"]) as fair:
+        fair.kubectl("apply", "-k", str(DEPLOY / "felix"))
+        fair.kubectl("apply", "-f", str(DEPLOY / "flow-control.yaml"))
+        uid = fair.admin.get("flowcontrol.apiserver.k8s.io/v1", "FlowSchema", "dikast-felix")["metadata"]["uid"]
+        felix, other = (fair.client(token=fair.account_token(NAMESPACE, name)) for name in (ACCOUNT, "other"))
+        wait_until(lambda: felix.flow_schema() == uid, "the flow schema counts")
+        assert other.flow_schema() not in (None, uid)
 
 
 def test_felix_runs_as_the_manifest_says(deployed: Cluster) -> None:
