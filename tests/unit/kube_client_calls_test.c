@@ -101,6 +101,7 @@ static void test_is_answered(void **state)
         CHECK(cases[i].name, !kube_request_is_answered(call.request));
         clock_pass(world.loop, 100);
         CHECK(cases[i].name, kube_request_is_answered(call.request) == cases[i].expected);
+        kube_request_cancel(call.request);
         call_free(&call);
         world_end(&world);
     }
