@@ -357,9 +357,6 @@ static void on_end(void *ctx, enum kube_outcome outcome, struct str message, uns
     bool is_idle = outcome == KUBE_SILENT && watch->is_settled;
     bool must_list = lacks_streaming(watch, outcome);
     forget_request(watch);
-    end_batch(watch);
-    if (watch->state == PAUSING)
-        return; /* all is to be listed anew */
     if (outcome == KUBE_GONE)
         watch->is_expired = true;
     watch->needs_list |= watch->is_expired;

@@ -60,8 +60,9 @@ def pages(page: Callable[[Request], Object]) -> Nonsense:
 
 
 def gone_at_once(request: Request) -> Answer:
-    """Every version is too old, also that of the list which came just now."""
-    return Answer([list_end(), GONE] if "sendInitialEvents" in request.query else [GONE])
+    """Every version is too old, also that of the list which came just now, in which all is as it was."""
+    told = [event("ADDED", thing) for thing in things()[request.path]]
+    return Answer([*told, list_end(), GONE] if "sendInitialEvents" in request.query else [GONE])
 
 
 _tokens = count()

@@ -77,6 +77,73 @@ static void test_not_silent(void **state)
     world_end(&world);
 }
 
+/* ---- answers ---- */
+
+static void test_is_answered(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name;
+        struct api_reply reply;
+        bool expected;
+    } cases[] = {
+        {"nothing", {.ending = API_NOTHING}, false},
+        {"its beginning", {.ending = API_OPEN}, true},
+        {"some of it", {.ending = API_OPEN, .body = STR_INIT("x")}, true},
+        {"a refusal", {.status = 403, .ending = API_OPEN}, false},
+        {"a redirection", {.status = 302, .ending = API_OPEN}, false},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct world world = {.reply = cases[i].reply};
+        struct call call = {0};
+        world_start(&world, "");
+        call_start(&call, &world, "/", 0);
+        CHECK(cases[i].name, !kube_request_is_answered(call.request));
+        clock_pass(world.loop, 100);
+        CHECK(cases[i].name, kube_request_is_answered(call.request) == cases[i].expected);
+        kube_request_cancel(call.request);
+        call_free(&call);
+        world_end(&world);
+    }
+}
+
+/* Two connections that are there when the next request gets `reply`, and is silent; how many a request after it opens. */
+static unsigned count_opened(const struct api_reply *reply, uint64_t after)
+{
+    struct world world = {.reply = {.body = STR("x"), .lasts = 10}};
+    struct call calls[4] = {0};
+    world_start(&world, "");
+    call_start(&calls[0], &world, "/", 0);
+    call_start(&calls[1], &world, "/", 0);
+    loop_run(world.loop);
+    assert_int_equal(world.server.accepted, 2);
+    world.reply = *reply;
+    call_start(&calls[2], &world, "/", 20000);
+    loop_run(world.loop);
+    assert_int_equal(calls[2].outcome, KUBE_SILENT);
+    assert_int_equal(world.server.accepted, 2);
+    clock_pass(world.loop, after);
+    world.reply = (struct api_reply){.body = STR("x")};
+    call_run(&calls[3], &world, "/");
+    assert_int_equal(calls[3].outcome, KUBE_OK);
+    unsigned opened = world.server.accepted - 2;
+    for (size_t i = 0; i < COUNT(calls); i++)
+        call_free(&calls[i]);
+    world_end(&world);
+    return opened;
+}
+
+/* Behind a request without an answer, connections that were there are not used for a minute: they may lead to the same server. */
+static void test_doubt(void **state)
+{
+    (void)state;
+    const struct api_reply nothing = {.ending = API_NOTHING}, open = {.ending = API_OPEN};
+    assert_int_equal(count_opened(&nothing, 1), 1);
+    assert_int_equal(count_opened(&nothing, 50 * 1000), 1);
+    assert_int_equal(count_opened(&nothing, 61 * 1000), 0);
+    assert_int_equal(count_opened(&open, 1), 0);
+}
+
 /* ---- cancelling ---- */
 
 static void cancel_other(struct call *call)
@@ -168,6 +235,8 @@ int main(void)
         cmocka_unit_test(test_at_once_without_an_end),
         cmocka_unit_test(test_silence),
         cmocka_unit_test(test_not_silent),
+        cmocka_unit_test(test_is_answered),
+        cmocka_unit_test(test_doubt),
         cmocka_unit_test(test_cancel),
         cmocka_unit_test(test_cancel_from_callbacks),
         cmocka_unit_test(test_start_from_callbacks),

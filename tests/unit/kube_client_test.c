@@ -116,6 +116,24 @@ static void test_long_refusal(void **state)
     world_end(&world);
 }
 
+/* A message behind what is kept is not looked for. */
+static void test_long_status(void **state)
+{
+    (void)state;
+    CLEANUP_BUF struct buf body = {0};
+    buf_append_str(&body, STR("{\"kind\":\"Status\",\"details\":\""));
+    while (body.len < 17 * 1024)
+        buf_append_byte(&body, 'x');
+    buf_append_str(&body, STR("\",\"message\":\"late\"}"));
+    struct world world = {.reply = {.status = 500, .body = buf_str(&body), .chunk = 5000}};
+    struct call call = {0};
+    world_start(&world, "");
+    call_run(&call, &world, "/");
+    CHECK("message", str_starts_with(buf_str(&call.message), STR("HTTP status 500: {")));
+    call_free(&call);
+    world_end(&world);
+}
+
 static void test_cannot_connect(void **state)
 {
     (void)state;
@@ -343,17 +361,12 @@ static void test_many_at_once(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_outcomes),
-        cmocka_unit_test(test_messages),
-        cmocka_unit_test(test_long_refusal),
-        cmocka_unit_test(test_cannot_connect),
-        cmocka_unit_test(test_data_that_makes_no_sense),
-        cmocka_unit_test(test_request),
-        cmocka_unit_test(test_identities),
-        cmocka_unit_test(test_refused_token),
-        cmocka_unit_test(test_without_credentials),
-        cmocka_unit_test(test_gzip),
-        cmocka_unit_test(test_stats),
+        cmocka_unit_test(test_outcomes),       cmocka_unit_test(test_messages),
+        cmocka_unit_test(test_long_refusal),   cmocka_unit_test(test_long_status),
+        cmocka_unit_test(test_cannot_connect), cmocka_unit_test(test_data_that_makes_no_sense),
+        cmocka_unit_test(test_request),        cmocka_unit_test(test_identities),
+        cmocka_unit_test(test_refused_token),  cmocka_unit_test(test_without_credentials),
+        cmocka_unit_test(test_gzip),           cmocka_unit_test(test_stats),
         cmocka_unit_test(test_many_at_once),
     };
     clock_patience = 5;

@@ -144,6 +144,8 @@ static void test_wrong_file(void **state)
     check_get("blank", &world, "! token file \"token\" cannot be read, is empty, ");
     folder_write("token", STR("a\r\nHeader: b"), 0600);
     check_get("a header", &world, "! token file \"token\" cannot be read, is empty, ");
+    folder_write("token", STR("a b"), 0600);
+    check_get("two", &world, "! token file \"token\" cannot be read, is empty, ");
     folder_write("token", STR("a\0"), 0600);
     check_get("a NUL", &world, "! token file \"token\" cannot be read, is empty, ");
     while (text.len < MOST - 1)

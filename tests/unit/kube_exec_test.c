@@ -89,6 +89,7 @@ static void test_failures(void **state)
         {PRINT(V1, "{\"token\":\"\"}"), "neither a token nor a certificate"},
         {PRINT(V1, "{\"token\":5}"), "neither a token nor a certificate"},
         {PRINT(V1, "{\"token\":\"a\\nb\"}"), "a blank or another strange character"},
+        {PRINT(V1, "{\"token\":\"a b\"}"), "a blank or another strange character"},
         {PRINT(V1, "{\"token\":\"t\",\"clientCertificateData\":\"c\"}"), "without the other"},
         {PRINT(V1, "{\"token\":\"t\",\"clientKeyData\":\"k\"}"), "without the other"},
         {PRINT(V1, "{\"token\":\"t\",\"expirationTimestamp\":\"soon\"}"),

@@ -199,6 +199,14 @@ static inline void check_steps(struct world *world)
         .status = (code), .body = STR_INIT(text)                                                   \
     }
 
+#define BUSY(code, seconds)                                                                        \
+    {                                                                                              \
+        .status = (code), .headers = "Retry-After: " seconds "\r\n",                               \
+        .body = STR_INIT(STATUS("429", "slower"))                                                  \
+    }
+
+#define NO_KIND "{there is no such kind in the cluster}"
+
 #define AS_STREAM                                                                                  \
     "watch=1 sendInitialEvents=true resourceVersionMatch=NotOlderThan !resourceVersion= !limit="
 #define AS_LIST        "limit=500 resourceVersion=0 !continue= !watch="
