@@ -458,7 +458,7 @@ static void test_a_pod_is_whole(void **state)
 {
     (void)state;
     static const char expected[] =
-        "Pod n/x live node=here id=k8s,n/x,eth0 if=calia7a469fc497 sa=account "
+        "Pod n/x live node=here id=k8s,n/x,eth0 if=a7a469fc497 sa=account "
         "labels=a:b,env:secrets,projectcalico.org/namespace:n,projectcalico.org/orchestrator:k8s,"
         "projectcalico.org/serviceaccount:account profiles=kns.n,ksa.n.account "
         "nets=10.0.0.1/32,fd00::1/128 one=17:80 two=17:81 three=17:82";

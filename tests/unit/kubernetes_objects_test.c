@@ -277,9 +277,8 @@ static void test_problems(void **state)
          POD_OF("n", "a", "1",
                 ",\"annotations\":{\"cni.projectcalico.org/allowedSourcePrefixes\":\"[]\"}"),
          "Questionable resource|Pod n/a|Pod n/a: "
-         "metadata.annotations[\"cni.projectcalico.org/allowedSourcePrefixes\"]: ignored: the pod "
-         "stays "
-         "bound to its own addresses"},
+         "metadata.annotations[\"cni.projectcalico.org/allowedSourcePrefixes\"]: ignored, whatever "
+         "workloadSourceSpoofing says: no other addresses than the pod's own stand for it"},
         {"without a namespace", "{\"metadata\":{\"name\":\"a\",\"labels\":1},\"spec\":{}}",
          "Bad resource|Pod a|Pod default/a: metadata.labels: expected a map, found the number `1`"},
         {"without a name", "{\"metadata\":{\"namespace\":\"n\",\"resourceVersion\":\"1\"}}",
