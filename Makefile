@@ -101,6 +101,10 @@ fuzz: deps $(FUZZ)/build.ninja
 
 bench: build
 	$(PYTHON) bench/run.py
+	$(BUILD)/bench/calc 1000 10000 250
+	$(BUILD)/bench/calc 10000 100000 250
+	$(PYTHON) bench/agent.py
+	$(PYTHON) bench/agent.py --policies 10000 --pods 100000
 
 bench-kubernetes: build kubernetes-parts
 	$(PYTHON) bench/kubernetes.py
