@@ -147,11 +147,18 @@ void grpc_call_end_request(struct grpc_call *call);
 void grpc_call_abort(struct grpc_call *call, enum grpc_code code, struct str message);
 /* Ends a call that is a stream, which would never end by itself. */
 void grpc_call_drain(struct grpc_call *call);
-/* Calls on_drained, if there is one and nothing waits. */
-void grpc_call_tell_drained(struct grpc_call *call);
 /* The stream is gone. */
 void grpc_call_close(struct grpc_call *call);
 /* Frees what is kept to be used again. */
 void grpc_call_free_spare(struct grpc_server *server);
+/* Empties a buffer of a call; one that has grown is given back. */
+void grpc_call_recycle(struct buf *b);
+
+/* call_response.c */
+
+/* Answers one that does not speak gRPC, by HTTP's status. */
+void grpc_call_refuse_http(struct grpc_call *call);
+/* Calls on_drained, if there is one and nothing waits. */
+void grpc_call_tell_drained(struct grpc_call *call);
 
 #endif
