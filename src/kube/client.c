@@ -123,6 +123,15 @@ static struct str status_message(const struct kube_request *request)
     return len > 0 && len <= rest.len ? str_head(rest, len) : str_head(body, 200);
 }
 
+/* libcurl shows the URL of a proxy that it does not understand, and a password with it. */
+static void append_without_secrets(struct buf *out, struct str text)
+{
+    bool has_url = str_starts_with(text, STR("Unsupported proxy"));
+    buf_append_str(out, has_url ? str_head(text, str_find(text, '\'')) : text);
+    if (has_url)
+        buf_append_str(out, STR("(a URL that may hold a password)"));
+}
+
 static void finish(struct kube_request *request, CURLcode code)
 {
     const struct kube_curl *curl = request->client->curl;
@@ -134,9 +143,9 @@ static void finish(struct kube_request *request, CURLcode code)
     enum kube_outcome outcome = outcome_of(status);
     if (code != CURLE_OK) {
         outcome = KUBE_FAILED;
-        buf_printf(&message, "%s",
-                   request->handle.error[0] != '\0' ? request->handle.error
-                                                    : curl->easy_strerror(code));
+        const char *why = request->handle.error;
+        append_without_secrets(&message,
+                               str_from_c(why[0] != '\0' ? why : curl->easy_strerror(code)));
     } else if (outcome != KUBE_OK) {
         buf_printf(&message, "HTTP status %ld: ", status);
         buf_append_str(&message, status_message(request));

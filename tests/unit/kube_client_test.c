@@ -211,6 +211,25 @@ static void test_identities(void **state)
     }
 }
 
+/* libcurl shows the URL of a proxy that it does not understand. */
+static void test_no_password_is_shown(void **state)
+{
+    (void)state;
+    static const char *const proxies[] = {"x://u:SECRET@p", "http://u:SECRET@p:99999",
+                                          "http://u:SECRET@p:y"};
+    for (size_t i = 0; i < COUNT(proxies); i++) {
+        struct world world = {.config = {.proxy = proxies[i]}};
+        struct call call = {0};
+        world_start(&world, "");
+        call_run(&call, &world, "/");
+        CHECK(proxies[i], call.outcome == KUBE_FAILED);
+        CHECK(proxies[i], str_starts_with(buf_str(&call.message), STR("Unsupported proxy s")));
+        CHECK(proxies[i], !str_contains(buf_str(&call.message), STR("SECRET")));
+        call_free(&call);
+        world_end(&world);
+    }
+}
+
 static void write_token(const char *path, const char *token)
 {
     FILE *file = fopen(path, "w");
@@ -361,12 +380,19 @@ static void test_many_at_once(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_outcomes),       cmocka_unit_test(test_messages),
-        cmocka_unit_test(test_long_refusal),   cmocka_unit_test(test_long_status),
-        cmocka_unit_test(test_cannot_connect), cmocka_unit_test(test_data_that_makes_no_sense),
-        cmocka_unit_test(test_request),        cmocka_unit_test(test_identities),
-        cmocka_unit_test(test_refused_token),  cmocka_unit_test(test_without_credentials),
-        cmocka_unit_test(test_gzip),           cmocka_unit_test(test_stats),
+        cmocka_unit_test(test_outcomes),
+        cmocka_unit_test(test_messages),
+        cmocka_unit_test(test_long_refusal),
+        cmocka_unit_test(test_long_status),
+        cmocka_unit_test(test_cannot_connect),
+        cmocka_unit_test(test_data_that_makes_no_sense),
+        cmocka_unit_test(test_request),
+        cmocka_unit_test(test_identities),
+        cmocka_unit_test(test_no_password_is_shown),
+        cmocka_unit_test(test_refused_token),
+        cmocka_unit_test(test_without_credentials),
+        cmocka_unit_test(test_gzip),
+        cmocka_unit_test(test_stats),
         cmocka_unit_test(test_many_at_once),
     };
     clock_patience = 5;
