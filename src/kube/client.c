@@ -18,7 +18,10 @@ enum {
 struct kube_request {
     struct kube_client *client;
     struct kube_callbacks callbacks;
-    struct kube_handle handle; /* closed: it could not be sent */
+    char *path;
+    struct kube_handle handle; /* closed: it could not be sent, or is held */
+    bool is_held;              /* until there are credentials */
+    unsigned secret_version;
     bool is_cancelled;
     bool has_data;       /* on_turn_end is due */
     bool is_answered;    /* the headers of a 2xx answer have come */
@@ -72,6 +75,7 @@ static void free_request(struct kube_request *request)
     }
     kube_handle_close(&request->handle);
     list_remove_item(&client->requests, request);
+    free(request->path);
     buf_free(&request->error_body);
     free(request);
 }
@@ -103,7 +107,7 @@ static void end_request(struct kube_request *request, enum kube_outcome outcome,
     bool is_cancelled = request->is_cancelled;
     CLEANUP_FREE char *copy = mem_strndup(message);
     if (outcome == KUBE_UNAUTHORIZED)
-        kube_credential_refused(request->client->credential);
+        kube_credential_refused(request->client->credential, request->secret_version);
     free_request(request);
     if (!is_cancelled)
         callbacks.on_end(callbacks.ctx, outcome, str_make(copy, message.len), retry_after);
@@ -318,7 +322,7 @@ static struct kube_request *find_unsent(const struct kube_client *client)
     for (uint32_t i = 0; i < client->requests.count; i++) {
         struct kube_request *request = client->requests.items[i];
         /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): it cannot see that freed ones are taken out of the list */
-        if (request->handle.easy == NULL)
+        if (request->handle.easy == NULL && !request->is_held)
             return request;
     }
     return NULL;
@@ -332,13 +336,12 @@ static void on_failing(void *ctx)
         end_request(request, KUBE_FAILED, str_from_c(request->unsent.text), 0);
 }
 
-static bool submit(struct kube_request *request, const char *path, struct error *err)
+static bool submit(struct kube_request *request, const struct kube_secret *secret)
 {
     struct kube_client *client = request->client;
     const struct kube_curl *curl = client->curl;
-    struct kube_secret secret;
-    if (!kube_credential_get(client->credential, &secret, err) ||
-        !kube_handle_open(&request->handle, curl, client->config, path, &secret, err))
+    if (!kube_handle_open(&request->handle, curl, client->config, request->path, secret,
+                          &request->unsent))
         return false;
     CURL *easy = request->handle.easy;
     curl->easy_setopt(easy, CURLOPT_PRIVATE, request);
@@ -349,24 +352,44 @@ static bool submit(struct kube_request *request, const char *path, struct error 
     if (client->doubted != 0 && loop_now(client->loop) - client->doubted < DOUBT)
         curl->easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L);
     curl->multi_add_handle(client->multi, easy);
+    request->secret_version = secret->version;
+    request->last_heard = loop_now(client->loop);
     return true;
+}
+
+/* Sends it, holds it, or has it told why it cannot be sent. */
+static void send_or_hold(struct kube_request *request)
+{
+    struct kube_client *client = request->client;
+    struct kube_secret secret;
+    enum kube_credential_state state =
+        kube_credential_get(client->credential, &secret, &request->unsent);
+    request->is_held = state == KUBE_CREDENTIAL_AWAITED;
+    if (!request->is_held && (state == KUBE_CREDENTIAL_NONE || !submit(request, &secret)))
+        loop_arm(client->loop, &client->failing, 0);
+}
+
+static void on_credential(void *ctx)
+{
+    struct kube_client *client = ctx;
+    for (uint32_t i = 0; i < client->requests.count; i++) {
+        struct kube_request *request = client->requests.items[i];
+        if (request->is_held)
+            send_or_hold(request);
+    }
 }
 
 struct kube_request *kube_request_start(struct kube_client *client, const char *path,
                                         uint64_t silence, const struct kube_callbacks *callbacks)
 {
-    struct error err;
     struct kube_request *request = mem_zalloc(sizeof(*request));
     request->client = client;
     request->callbacks = *callbacks;
+    request->path = mem_strndup(str_from_c(path));
     request->silence = silence;
-    request->last_heard = loop_now(client->loop);
     list_add(&client->requests, request);
     client->stats.requests++;
-    if (!submit(request, path, &err)) {
-        request->unsent = err;
-        loop_arm(client->loop, &client->failing, 0);
-    }
+    send_or_hold(request);
     return request;
 }
 
@@ -398,7 +421,8 @@ static struct kube_request *find_silent(const struct kube_client *client, uint64
     for (uint32_t i = 0; i < client->requests.count; i++) {
         struct kube_request *request = client->requests.items[i];
         /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): as above */
-        if (request->silence > 0 && now - request->last_heard >= request->silence)
+        bool is_sent = request->handle.easy != NULL;
+        if (is_sent && request->silence > 0 && now - request->last_heard >= request->silence)
             return request;
     }
     return NULL;
@@ -427,7 +451,7 @@ struct kube_client *kube_client_new(struct loop *loop, const struct kube_config 
     client->loop = loop;
     client->config = config;
     client->curl = curl;
-    client->credential = kube_credential_new(loop, config);
+    client->credential = kube_credential_new(loop, config, on_credential, client);
     client->timer = (struct loop_timer){.callback = on_timer, .ctx = client};
     client->failing = (struct loop_timer){.callback = on_failing, .ctx = client};
     client->listening = (struct loop_timer){.callback = on_listening, .ctx = client};

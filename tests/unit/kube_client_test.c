@@ -286,7 +286,7 @@ static void test_without_credentials(void **state)
         if (i != 2)
             check_text(
                 "message", buf_str(&calls[i].message),
-                STR("cannot open token file \"/nonexistent/token\": No such file or directory"));
+                STR("token file: \"/nonexistent/token\": cannot open: No such file or directory"));
         call_free(&calls[i]);
     }
     assert_int_equal(world.asked, 0);
