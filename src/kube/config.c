@@ -159,7 +159,7 @@ static bool read_user(struct kube_config *config, const struct config_item *user
 
 static bool load_files(struct kube_config *config, const char *paths, struct error *err)
 {
-    CLEANUP_ARENA struct arena scratch = {0};
+    WIPE_ARENA struct arena scratch = {0};
     struct config_files files;
     struct config_item context, cluster, user;
     if (!config_read_files(&scratch, paths, &files, err) ||
@@ -204,5 +204,5 @@ bool kube_config_load(struct kube_config *config, const char *path, struct error
 
 void kube_config_free(struct kube_config *config)
 {
-    arena_free(&config->arena);
+    arena_wipe(&config->arena);
 }

@@ -51,11 +51,10 @@ static void set_identity(struct kube_handle *handle, const struct kube_secret *s
     const struct kube_curl *curl = handle->curl;
     const struct kube_config *config = handle->config;
     if (secret->token.len > 0) {
-        CLEANUP_BUF struct buf header = {0};
+        WIPE_BUF struct buf header = {0};
         buf_printf(&header, "Authorization: Bearer %.*s", STR_ARG(secret->token));
         buf_append_byte(&header, '\0');
         handle->headers = curl->slist_append(handle->headers, header.data);
-        explicit_bzero(header.data, header.len);
     } else if (config->username != NULL) {
         curl->easy_setopt(handle->easy, CURLOPT_USERNAME, config->username);
         curl->easy_setopt(handle->easy, CURLOPT_PASSWORD,
@@ -105,7 +104,7 @@ static void set_proxy(struct kube_handle *handle)
     const struct kube_curl *curl = handle->curl;
     const char *proxy = handle->config->proxy;
     const struct str scheme = STR("socks5://");
-    CLEANUP_BUF struct buf url = {0};
+    WIPE_BUF struct buf url = {0};
     if (proxy == NULL)
         return;
     /* As Kubernetes' own clients have it, the proxy finds the server's address. To libcurl that is another scheme. */
@@ -116,7 +115,6 @@ static void set_proxy(struct kube_handle *handle)
     buf_append_byte(&url, '\0');
     curl->easy_setopt(handle->easy, CURLOPT_PROXY, url.data);
     curl->easy_setopt(handle->easy, CURLOPT_NOPROXY, ""); /* whatever no_proxy says */
-    explicit_bzero(url.data, url.len);
 }
 
 static void set_options(struct kube_handle *handle)
