@@ -5,6 +5,7 @@
 
 #include "base/list.h"
 #include "base/log.h"
+#include "kube/answer.h"
 #include "kube/handle.h"
 
 enum {
@@ -13,6 +14,9 @@ enum {
     DOUBT = 60 * 1000,
     /* What is kept of the body of an answer that is no 2xx: a Status object. */
     ERROR_LIMIT = 16 * 1024,
+    /* Bytes of bodies after which a turn of the loop ends for us, since others wait for it: libcurl alone would unpack a hundred times
+     * as much. What has come over the wire together is held until the next turn. */
+    TURN_LIMIT = 1024 * 1024,
 };
 
 struct kube_request {
@@ -24,6 +28,8 @@ struct kube_request {
     unsigned secret_version;
     bool is_cancelled;
     bool has_data;       /* on_turn_end is due */
+    bool is_paused;      /* its body goes on in the next turn */
+    CURLcode broken;     /* what went wrong when it went on */
     bool is_answered;    /* the headers of a 2xx answer have come */
     uint64_t silence;    /* milliseconds; 0: any */
     uint64_t last_heard; /* as loop_now */
@@ -47,6 +53,9 @@ struct kube_client {
     bool is_busy; /* within a call of libcurl's multi interface, which must not be entered again */
     bool has_waiting;            /* requests that wait for a connection may have to be woken */
     struct loop_timer timer;     /* libcurl's */
+    struct loop_timer resuming;  /* lets bodies that are paused go on */
+    uint64_t turn;               /* that `handed` is of, as loop_now */
+    size_t handed;               /* bytes of bodies */
     struct loop_timer failing;   /* tells requests that could not be sent */
     struct loop_timer listening; /* looks for requests that have gone silent */
     struct list requests;        /* struct kube_request */
@@ -80,26 +89,6 @@ static void free_request(struct kube_request *request)
     free(request);
 }
 
-static enum kube_outcome outcome_of(long status)
-{
-    switch (status) {
-    case 401:
-        return KUBE_UNAUTHORIZED;
-    case 403:
-        return KUBE_FORBIDDEN;
-    case 404:
-        return KUBE_NOT_FOUND;
-    case 410:
-        return KUBE_GONE;
-    case 429:
-        return KUBE_BUSY;
-    default:
-        if (status >= 200 && status < 300)
-            return KUBE_OK;
-        return status >= 400 && status < 500 ? KUBE_INVALID : KUBE_FAILED;
-    }
-}
-
 static void end_request(struct kube_request *request, enum kube_outcome outcome, struct str message,
                         unsigned retry_after)
 {
@@ -113,29 +102,6 @@ static void end_request(struct kube_request *request, enum kube_outcome outcome,
         callbacks.on_end(callbacks.ctx, outcome, str_make(copy, message.len), retry_after);
 }
 
-/* The `message` of a Status object, or as much of another answer as fits into a line. */
-static struct str status_message(const struct kube_request *request)
-{
-    struct str body = buf_str(&request->error_body), rest = body;
-    const struct str key = STR("\"message\":\"");
-    while (rest.len > 0 && !str_starts_with(rest, key))
-        rest = str_from(rest, 1);
-    rest = str_from(rest, key.len);
-    size_t len = 0;
-    while (len < rest.len && rest.ptr[len] != '"')
-        len += rest.ptr[len] == '\\' ? 2 : 1;
-    return len > 0 && len <= rest.len ? str_head(rest, len) : str_head(body, 200);
-}
-
-/* libcurl shows the URL of a proxy that it does not understand, and a password with it. */
-static void append_without_secrets(struct buf *out, struct str text)
-{
-    bool has_url = str_starts_with(text, STR("Unsupported proxy"));
-    buf_append_str(out, has_url ? str_head(text, str_find(text, '\'')) : text);
-    if (has_url)
-        buf_append_str(out, STR("(a URL that may hold a password)"));
-}
-
 static void finish(struct kube_request *request, CURLcode code)
 {
     const struct kube_curl *curl = request->client->curl;
@@ -144,24 +110,35 @@ static void finish(struct kube_request *request, CURLcode code)
     CLEANUP_BUF struct buf message = {0};
     curl->easy_getinfo(request->handle.easy, CURLINFO_RESPONSE_CODE, &status);
     curl->easy_getinfo(request->handle.easy, CURLINFO_RETRY_AFTER, &retry_after);
-    enum kube_outcome outcome = outcome_of(status);
+    enum kube_outcome outcome = kube_answer_outcome(status);
     if (code != CURLE_OK) {
         outcome = KUBE_FAILED;
         const char *why = request->handle.error;
-        append_without_secrets(&message,
-                               str_from_c(why[0] != '\0' ? why : curl->easy_strerror(code)));
+        kube_answer_append_problem(&message,
+                                   str_from_c(why[0] != '\0' ? why : curl->easy_strerror(code)));
     } else if (outcome != KUBE_OK) {
         buf_printf(&message, "HTTP status %ld: ", status);
-        buf_append_str(&message, status_message(request));
+        buf_append_str(&message, kube_answer_message(buf_str(&request->error_body)));
     }
     end_request(request, outcome, buf_str(&message),
                 retry_after > 0 && retry_after < 3600 ? (unsigned)retry_after : 0);
 }
 
-/* Tells the requests that libcurl is done with. */
+static struct kube_request *find_broken(const struct kube_client *client)
+{
+    for (uint32_t i = 0; i < client->requests.count; i++) {
+        struct kube_request *request = client->requests.items[i];
+        if (request->broken != CURLE_OK)
+            return request;
+    }
+    return NULL;
+}
+
+/* Tells the requests that libcurl is done with, or that broke when they went on, which it keeps to itself. */
 static void reap(struct kube_client *client)
 {
     CURLMsg *message;
+    struct kube_request *broken;
     int left;
     while ((message = client->curl->multi_info_read(client->multi, &left)) != NULL) {
         struct kube_request *request = NULL;
@@ -169,6 +146,8 @@ static void reap(struct kube_client *client)
         client->curl->easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **)&request);
         finish(request, code);
     }
+    while ((broken = find_broken(client)) != NULL)
+        finish(broken, broken->broken);
 }
 
 /* ---- libcurl on the loop ---- */
@@ -208,17 +187,47 @@ static void wake_waiting(struct kube_client *client)
     client->curl->easy_cleanup(none);
 }
 
-/* One call of libcurl, and what comes of it. */
-static void act(struct kube_client *client, curl_socket_t fd, int what)
+/* What comes of a call of libcurl. */
+static void conclude(struct kube_client *client)
 {
-    int running;
-    client->is_busy = true;
-    client->curl->multi_socket_action(client->multi, fd, what, &running);
-    client->is_busy = false;
     wake_waiting(client);
     end_turn(client);
     reap(client);
     drop_cancelled(client);
+}
+
+static void begin_turn(struct kube_client *client)
+{
+    client->turn = loop_now(client->loop);
+    client->handed = 0;
+}
+
+static void act(struct kube_client *client, curl_socket_t fd, int what)
+{
+    int running;
+    if (client->turn != loop_now(client->loop))
+        begin_turn(client);
+    client->is_busy = true;
+    client->curl->multi_socket_action(client->multi, fd, what, &running);
+    client->is_busy = false;
+    conclude(client);
+}
+
+/* libcurl hands out what it holds from within. */
+static void on_resuming(void *ctx)
+{
+    struct kube_client *client = ctx;
+    begin_turn(client);
+    client->is_busy = true;
+    for (uint32_t i = 0; i < client->requests.count; i++) {
+        struct kube_request *request = client->requests.items[i];
+        if (!request->is_paused)
+            continue;
+        request->is_paused = false;
+        request->broken = client->curl->easy_pause(request->handle.easy, CURLPAUSE_CONT);
+    }
+    client->is_busy = false;
+    conclude(client);
 }
 
 static void on_socket(void *ctx, uint32_t events)
@@ -289,7 +298,7 @@ static size_t on_header(char *data, size_t size, size_t count, void *ctx)
     request->client->has_waiting |= str_starts_with(line, STR("HTTP/1."));
     if (str_eq(line, STR("\r\n")) || str_eq(line, STR("\n"))) {
         request->client->curl->easy_getinfo(request->handle.easy, CURLINFO_RESPONSE_CODE, &status);
-        request->is_answered = outcome_of(status) == KUBE_OK;
+        request->is_answered = kube_answer_outcome(status) == KUBE_OK;
     }
     return line.len;
 }
@@ -304,8 +313,14 @@ static size_t on_body(char *data, size_t size, size_t count, void *ctx)
     count_bytes(request);
     if (request->is_cancelled)
         return 0;
+    if (client->handed >= TURN_LIMIT) {
+        request->is_paused = true;
+        loop_arm(client->loop, &client->resuming, 0);
+        return CURL_WRITEFUNC_PAUSE;
+    }
+    client->handed += len;
     client->curl->easy_getinfo(request->handle.easy, CURLINFO_RESPONSE_CODE, &status);
-    if (outcome_of(status) == KUBE_OK) {
+    if (kube_answer_outcome(status) == KUBE_OK) {
         request->has_data = true;
         return request->callbacks.on_data(request->callbacks.ctx, str_make(data, len)) ? len : 0;
     }
@@ -453,6 +468,7 @@ struct kube_client *kube_client_new(struct loop *loop, const struct kube_config 
     client->curl = curl;
     client->credential = kube_credential_new(loop, config, on_credential, client);
     client->timer = (struct loop_timer){.callback = on_timer, .ctx = client};
+    client->resuming = (struct loop_timer){.callback = on_resuming, .ctx = client};
     client->failing = (struct loop_timer){.callback = on_failing, .ctx = client};
     client->listening = (struct loop_timer){.callback = on_listening, .ctx = client};
     client->multi = curl->multi_init();
@@ -472,6 +488,7 @@ void kube_client_free(struct kube_client *client)
     client->curl->multi_cleanup(client->multi);
     kube_credential_free(client->credential);
     loop_disarm(client->loop, &client->timer);
+    loop_disarm(client->loop, &client->resuming);
     loop_disarm(client->loop, &client->failing);
     loop_disarm(client->loop, &client->listening);
     list_free(&client->requests);

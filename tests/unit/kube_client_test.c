@@ -295,23 +295,6 @@ static void test_without_credentials(void **state)
 
 /* ---- bodies ---- */
 
-static uint32_t crc32_of(struct str text)
-{
-    uint32_t crc = 0xffffffff;
-    for (size_t i = 0; i < text.len; i++) {
-        crc ^= (unsigned char)text.ptr[i];
-        for (int bit = 0; bit < 8; bit++)
-            crc = crc >> 1 ^ ((crc & 1) != 0 ? 0xedb88320 : 0);
-    }
-    return ~crc;
-}
-
-static void append_little(struct buf *out, uint32_t number, int bytes)
-{
-    for (int i = 0; i < bytes; i++)
-        buf_append_byte(out, (char)(number >> (8 * i)));
-}
-
 /* RFC 1952 around one block that is stored as it is (RFC 1951, 3.2.4). */
 static void append_gzip(struct buf *out, struct str text)
 {
