@@ -25,17 +25,17 @@ struct kube_request {
     char *path;
     struct kube_handle handle; /* closed: it could not be sent, or is held */
     bool is_held;              /* until there are credentials */
+    bool is_over;              /* it could not be sent, or broke when it went on */
     unsigned secret_version;
     bool is_cancelled;
     bool has_data;       /* on_turn_end is due */
     bool is_paused;      /* its body goes on in the next turn */
-    CURLcode broken;     /* what went wrong when it went on */
     bool is_answered;    /* the headers of a 2xx answer have come */
     uint64_t silence;    /* milliseconds; 0: any */
     uint64_t last_heard; /* as loop_now */
     curl_off_t received; /* bytes that stats.bytes has */
     struct buf error_body;
-    struct error unsent; /* why it could not be sent */
+    struct error problem; /* why it is over */
 };
 
 /* A socket that libcurl has asked to be watched. */
@@ -56,7 +56,7 @@ struct kube_client {
     struct loop_timer resuming;  /* lets bodies that are paused go on */
     uint64_t turn;               /* that `handed` is of, as loop_now */
     size_t handed;               /* bytes of bodies */
-    struct loop_timer failing;   /* tells requests that could not be sent */
+    struct loop_timer failing;   /* tells requests that are over */
     struct loop_timer listening; /* looks for requests that have gone silent */
     struct list requests;        /* struct kube_request */
     uint64_t doubted;            /* when a request got no answer at all, as loop_now; 0: never */
@@ -124,21 +124,10 @@ static void finish(struct kube_request *request, CURLcode code)
                 retry_after > 0 && retry_after < 3600 ? (unsigned)retry_after : 0);
 }
 
-static struct kube_request *find_broken(const struct kube_client *client)
-{
-    for (uint32_t i = 0; i < client->requests.count; i++) {
-        struct kube_request *request = client->requests.items[i];
-        if (request->broken != CURLE_OK)
-            return request;
-    }
-    return NULL;
-}
-
-/* Tells the requests that libcurl is done with, or that broke when they went on, which it keeps to itself. */
+/* Tells the requests that libcurl is done with. */
 static void reap(struct kube_client *client)
 {
     CURLMsg *message;
-    struct kube_request *broken;
     int left;
     while ((message = client->curl->multi_info_read(client->multi, &left)) != NULL) {
         struct kube_request *request = NULL;
@@ -146,8 +135,6 @@ static void reap(struct kube_client *client)
         client->curl->easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **)&request);
         finish(request, code);
     }
-    while ((broken = find_broken(client)) != NULL)
-        finish(broken, broken->broken);
 }
 
 /* ---- libcurl on the loop ---- */
@@ -213,6 +200,14 @@ static void act(struct kube_client *client, curl_socket_t fd, int what)
     conclude(client);
 }
 
+/* on_failing will tell. */
+static void set_over(struct kube_request *request, const char *problem)
+{
+    request->is_over = true;
+    error_set(&request->problem, "%s", problem);
+    loop_arm(request->client->loop, &request->client->failing, 0);
+}
+
 /* libcurl hands out what it holds from within. */
 static void on_resuming(void *ctx)
 {
@@ -224,7 +219,9 @@ static void on_resuming(void *ctx)
         if (!request->is_paused)
             continue;
         request->is_paused = false;
-        request->broken = client->curl->easy_pause(request->handle.easy, CURLPAUSE_CONT);
+        CURLcode code = client->curl->easy_pause(request->handle.easy, CURLPAUSE_CONT);
+        if (code != CURLE_OK)
+            set_over(request, client->curl->easy_strerror(code));
     }
     client->is_busy = false;
     conclude(client);
@@ -311,7 +308,7 @@ static size_t on_body(char *data, size_t size, size_t count, void *ctx)
     long status = 0;
     request->last_heard = loop_now(client->loop);
     count_bytes(request);
-    if (request->is_cancelled)
+    if (request->is_cancelled || request->is_over)
         return 0;
     if (client->handed >= TURN_LIMIT) {
         request->is_paused = true;
@@ -331,13 +328,13 @@ static size_t on_body(char *data, size_t size, size_t count, void *ctx)
 
 /* ---- the start of a request ---- */
 
-/* One that could not be sent; NULL: there is none. */
-static struct kube_request *find_unsent(const struct kube_client *client)
+/* NULL: there is none. */
+static struct kube_request *find_over(const struct kube_client *client)
 {
     for (uint32_t i = 0; i < client->requests.count; i++) {
         struct kube_request *request = client->requests.items[i];
         /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): it cannot see that freed ones are taken out of the list */
-        if (request->handle.easy == NULL && !request->is_held)
+        if (request->is_over)
             return request;
     }
     return NULL;
@@ -347,16 +344,16 @@ static struct kube_request *find_unsent(const struct kube_client *client)
 static void on_failing(void *ctx)
 {
     struct kube_request *request;
-    while ((request = find_unsent(ctx)) != NULL)
-        end_request(request, KUBE_FAILED, str_from_c(request->unsent.text), 0);
+    while ((request = find_over(ctx)) != NULL)
+        end_request(request, KUBE_FAILED, str_from_c(request->problem.text), 0);
 }
 
-static bool submit(struct kube_request *request, const struct kube_secret *secret)
+static bool submit(struct kube_request *request, const struct kube_secret *secret,
+                   struct error *err)
 {
     struct kube_client *client = request->client;
     const struct kube_curl *curl = client->curl;
-    if (!kube_handle_open(&request->handle, curl, client->config, request->path, secret,
-                          &request->unsent))
+    if (!kube_handle_open(&request->handle, curl, client->config, request->path, secret, err))
         return false;
     CURL *easy = request->handle.easy;
     curl->easy_setopt(easy, CURLOPT_PRIVATE, request);
@@ -377,11 +374,11 @@ static void send_or_hold(struct kube_request *request)
 {
     struct kube_client *client = request->client;
     struct kube_secret secret;
-    enum kube_credential_state state =
-        kube_credential_get(client->credential, &secret, &request->unsent);
+    struct error err;
+    enum kube_credential_state state = kube_credential_get(client->credential, &secret, &err);
     request->is_held = state == KUBE_CREDENTIAL_AWAITED;
-    if (!request->is_held && (state == KUBE_CREDENTIAL_NONE || !submit(request, &secret)))
-        loop_arm(client->loop, &client->failing, 0);
+    if (!request->is_held && (state == KUBE_CREDENTIAL_NONE || !submit(request, &secret, &err)))
+        set_over(request, err.text);
 }
 
 static void on_credential(void *ctx)
