@@ -192,16 +192,17 @@ static void append_json(struct buf *out, const char *name, const char *text)
 /* As data, whether it is a file or not. */
 static bool append_authority(struct buf *out, const struct kube_pem *ca, struct error *err)
 {
-    CLEANUP_BUF struct buf pem = {0};
-    if (ca->data.len > 0)
-        buf_append_str(&pem, ca->data);
-    else if (ca->path != NULL &&
-             disk_read(AT_FDCWD, ca->path, true, CA_LIMIT, &pem, err) != DISK_READ)
-        return error_prefix(err, "certificate-authority");
+    CLEANUP_BUF struct buf file = {0};
+    struct str pem = ca->data;
+    if (pem.len == 0 && ca->path != NULL) {
+        if (disk_read(AT_FDCWD, ca->path, true, CA_LIMIT, &file, err) != DISK_READ)
+            return error_prefix(err, "certificate-authority");
+        pem = buf_str(&file);
+    }
     if (pem.len == 0)
         return true;
     buf_append_str(out, STR("\"certificate-authority-data\":\""));
-    base64_encode(out, buf_str(&pem));
+    base64_encode(out, pem);
     buf_append_str(out, STR("\","));
     return true;
 }

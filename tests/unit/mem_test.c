@@ -260,9 +260,7 @@ void explicit_bzero(void *place, size_t len)
 }
 
 /* What it is called where bounds are checked. */
-// NOLINTNEXTLINE(bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp): the C library's
 void __explicit_bzero_chk(void *place, size_t len, size_t size);
-// NOLINTNEXTLINE(bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp): as above
 void __explicit_bzero_chk(void *place, size_t len, size_t size)
 {
     assert_true(len <= size);
