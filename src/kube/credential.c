@@ -151,9 +151,10 @@ static void tell_expired(struct kube_credential *credential)
     credential->is_told = is_expired(credential->expires);
     if (is_new)
         log_event(LOG_WARNING,
-                  "A program gives credentials that have expired, by this machine's clock",
+                  "A program gives credentials that have expired, or are about to, by this "
+                  "machine's clock",
                   LOG_C("program", credential->config->exec.command),
-                  LOG_INT("seconds", time(NULL) - (time_t)credential->expires));
+                  LOG_INT("seconds_left", (time_t)credential->expires - time(NULL)));
 }
 
 static void on_exec_done(void *ctx, const struct kube_exec_result *result, const struct error *err)

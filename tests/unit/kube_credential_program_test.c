@@ -151,10 +151,11 @@ static void test_expiry_is_told(void **state)
         pass(&world, 5100);
     }
     end(&world);
-    check_log("expired",
-              "msg=\"A program gives credentials that have expired, by this machine's "
-              "clock\" program=./program seconds=30\n",
-              1);
+    check_log(
+        "expired",
+        "msg=\"A program gives credentials that have expired, or are about to, by this machine's "
+        "clock\" program=./program seconds_left=-30\n",
+        1);
 }
 
 static void test_failing_program(void **state)
