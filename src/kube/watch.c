@@ -48,8 +48,7 @@ struct kube_watch {
     unsigned listed, listed_before; /* objects of the list so far; before this page of it */
     bool is_settled;                /* the watch that runs works */
     struct loop_timer settling;     /* looks whether it does */
-    uint64_t started;               /* the request, as loop_now */
-    uint64_t advanced;              /* the list, as loop_now */
+    uint64_t started, advanced;     /* the request; the list: as loop_now */
     struct buf version, next_page;  /* resourceVersion; metadata.continue */
     struct error why;               /* what ends the request from within */
     struct error told;              /* the problem that was told last; empty: none */
@@ -244,13 +243,12 @@ static bool on_event(void *ctx, struct str json)
 static bool on_data(void *ctx, struct str bytes)
 {
     struct kube_watch *watch = ctx;
-    uint64_t now = loop_now(watch->loop);
     unsigned before = watch->listed;
     if (!kube_split_feed(watch->split, bytes, &watch->why))
         return false;
     if (watch->listed != before || watch->state == WATCHING)
-        watch->advanced = now;
-    return now - watch->advanced < OBJECT_SILENCE ||
+        watch->advanced = loop_now(watch->loop);
+    return loop_now(watch->loop) - watch->advanced < OBJECT_SILENCE ||
            error_set(&watch->why, "no object of the list has come for a minute");
 }
 
