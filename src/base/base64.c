@@ -36,3 +36,15 @@ bool base64_decode(struct buf *out, struct str text)
     }
     return digits == 0;
 }
+
+void base64_encode(struct buf *out, struct str bytes)
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    for (size_t i = 0; i < bytes.len; i += 3) {
+        uint32_t group = 0;
+        for (size_t j = 0; j < 3; j++)
+            group = group << 8 | (i + j < bytes.len ? (unsigned char)bytes.ptr[i + j] : 0);
+        for (size_t j = 0; j < 4; j++)
+            buf_append_byte(out, i + j <= bytes.len ? digits[group >> (18 - 6 * j) & 63] : '=');
+    }
+}

@@ -81,6 +81,13 @@ void buf_free(struct buf *b)
     *b = (struct buf){0};
 }
 
+void buf_wipe(struct buf *b)
+{
+    if (b->capacity > 0)
+        explicit_bzero(b->data, b->capacity);
+    buf_free(b);
+}
+
 /* Small chunks first, so that an arena of a few strings stays small; then each adds half of what there is, so that at most a
  * third lies idle. */
 enum { ARENA_FIRST = 256, ARENA_LARGEST = 64 * 1024 };
@@ -192,6 +199,13 @@ void arena_free(struct arena *a)
         chunk = next;
     }
     a->chunks = NULL;
+}
+
+void arena_wipe(struct arena *a)
+{
+    for (struct arena_chunk *chunk = a->chunks; chunk != NULL; chunk = chunk->next)
+        explicit_bzero(chunk->data, chunk->size);
+    arena_free(a);
 }
 
 void mem_cleanup_free(void *ptr)

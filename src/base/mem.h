@@ -73,6 +73,8 @@ static inline void buf_append_byte(struct buf *b, char byte)
 }
 
 void buf_free(struct buf *b);
+/* For secrets, which must not stay in memory that others get. What the buffer held before it grew is not reached. */
+void buf_wipe(struct buf *b);
 
 static inline struct str buf_str(const struct buf *b)
 {
@@ -98,6 +100,8 @@ struct str arena_printf(struct arena *a, const char *format, ...)
 /* Makes what was allocated from `from` live as long as what `to` has; `from` is empty then. */
 void arena_adopt(struct arena *to, struct arena *from);
 void arena_free(struct arena *a);
+/* As buf_wipe, of all that it holds. */
+void arena_wipe(struct arena *a);
 
 /* Cleanup attributes: the variable is released when it leaves scope. */
 void mem_cleanup_free(void *ptr);
@@ -106,5 +110,7 @@ void mem_cleanup_close(int *fd);
 #define CLEANUP_CLOSE __attribute__((cleanup(mem_cleanup_close)))
 #define CLEANUP_BUF   __attribute__((cleanup(buf_free)))
 #define CLEANUP_ARENA __attribute__((cleanup(arena_free)))
+#define WIPE_BUF      __attribute__((cleanup(buf_wipe)))
+#define WIPE_ARENA    __attribute__((cleanup(arena_wipe)))
 
 #endif

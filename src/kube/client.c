@@ -5,6 +5,7 @@
 
 #include "base/list.h"
 #include "base/log.h"
+#include "kube/answer.h"
 #include "kube/handle.h"
 
 enum {
@@ -13,20 +14,28 @@ enum {
     DOUBT = 60 * 1000,
     /* What is kept of the body of an answer that is no 2xx: a Status object. */
     ERROR_LIMIT = 16 * 1024,
+    /* Bytes of bodies after which a turn of the loop ends for us, since others wait for it: libcurl alone would unpack a hundred times
+     * as much. What has come over the wire together is held until the next turn. */
+    TURN_LIMIT = 1024 * 1024,
 };
 
 struct kube_request {
     struct kube_client *client;
     struct kube_callbacks callbacks;
-    struct kube_handle handle; /* closed: it could not be sent */
+    char *path;
+    struct kube_handle handle; /* closed: it could not be sent, or is held */
+    bool is_held;              /* until there are credentials */
+    bool is_over;              /* it could not be sent, or broke when it went on */
+    unsigned secret_version;
     bool is_cancelled;
     bool has_data;       /* on_turn_end is due */
+    bool is_paused;      /* its body goes on in the next turn */
     bool is_answered;    /* the headers of a 2xx answer have come */
     uint64_t silence;    /* milliseconds; 0: any */
     uint64_t last_heard; /* as loop_now */
     curl_off_t received; /* bytes that stats.bytes has */
     struct buf error_body;
-    struct error unsent; /* why it could not be sent */
+    struct error problem; /* why it is over */
 };
 
 /* A socket that libcurl has asked to be watched. */
@@ -44,7 +53,10 @@ struct kube_client {
     bool is_busy; /* within a call of libcurl's multi interface, which must not be entered again */
     bool has_waiting;            /* requests that wait for a connection may have to be woken */
     struct loop_timer timer;     /* libcurl's */
-    struct loop_timer failing;   /* tells requests that could not be sent */
+    struct loop_timer resuming;  /* lets bodies that are paused go on */
+    uint64_t turn;               /* that `handed` is of, as loop_now */
+    size_t handed;               /* bytes of bodies */
+    struct loop_timer failing;   /* tells requests that are over */
     struct loop_timer listening; /* looks for requests that have gone silent */
     struct list requests;        /* struct kube_request */
     uint64_t doubted;            /* when a request got no answer at all, as loop_now; 0: never */
@@ -72,28 +84,9 @@ static void free_request(struct kube_request *request)
     }
     kube_handle_close(&request->handle);
     list_remove_item(&client->requests, request);
+    free(request->path);
     buf_free(&request->error_body);
     free(request);
-}
-
-static enum kube_outcome outcome_of(long status)
-{
-    switch (status) {
-    case 401:
-        return KUBE_UNAUTHORIZED;
-    case 403:
-        return KUBE_FORBIDDEN;
-    case 404:
-        return KUBE_NOT_FOUND;
-    case 410:
-        return KUBE_GONE;
-    case 429:
-        return KUBE_BUSY;
-    default:
-        if (status >= 200 && status < 300)
-            return KUBE_OK;
-        return status >= 400 && status < 500 ? KUBE_INVALID : KUBE_FAILED;
-    }
 }
 
 static void end_request(struct kube_request *request, enum kube_outcome outcome, struct str message,
@@ -103,24 +96,10 @@ static void end_request(struct kube_request *request, enum kube_outcome outcome,
     bool is_cancelled = request->is_cancelled;
     CLEANUP_FREE char *copy = mem_strndup(message);
     if (outcome == KUBE_UNAUTHORIZED)
-        kube_credential_refused(request->client->credential);
+        kube_credential_refused(request->client->credential, request->secret_version);
     free_request(request);
     if (!is_cancelled)
         callbacks.on_end(callbacks.ctx, outcome, str_make(copy, message.len), retry_after);
-}
-
-/* The `message` of a Status object, or as much of another answer as fits into a line. */
-static struct str status_message(const struct kube_request *request)
-{
-    struct str body = buf_str(&request->error_body), rest = body;
-    const struct str key = STR("\"message\":\"");
-    while (rest.len > 0 && !str_starts_with(rest, key))
-        rest = str_from(rest, 1);
-    rest = str_from(rest, key.len);
-    size_t len = 0;
-    while (len < rest.len && rest.ptr[len] != '"')
-        len += rest.ptr[len] == '\\' ? 2 : 1;
-    return len > 0 && len <= rest.len ? str_head(rest, len) : str_head(body, 200);
 }
 
 static void finish(struct kube_request *request, CURLcode code)
@@ -131,15 +110,15 @@ static void finish(struct kube_request *request, CURLcode code)
     CLEANUP_BUF struct buf message = {0};
     curl->easy_getinfo(request->handle.easy, CURLINFO_RESPONSE_CODE, &status);
     curl->easy_getinfo(request->handle.easy, CURLINFO_RETRY_AFTER, &retry_after);
-    enum kube_outcome outcome = outcome_of(status);
+    enum kube_outcome outcome = kube_answer_outcome(status);
     if (code != CURLE_OK) {
         outcome = KUBE_FAILED;
-        buf_printf(&message, "%s",
-                   request->handle.error[0] != '\0' ? request->handle.error
-                                                    : curl->easy_strerror(code));
+        const char *why = request->handle.error;
+        kube_answer_append_problem(&message,
+                                   str_from_c(why[0] != '\0' ? why : curl->easy_strerror(code)));
     } else if (outcome != KUBE_OK) {
         buf_printf(&message, "HTTP status %ld: ", status);
-        buf_append_str(&message, status_message(request));
+        buf_append_str(&message, kube_answer_message(buf_str(&request->error_body)));
     }
     end_request(request, outcome, buf_str(&message),
                 retry_after > 0 && retry_after < 3600 ? (unsigned)retry_after : 0);
@@ -195,17 +174,57 @@ static void wake_waiting(struct kube_client *client)
     client->curl->easy_cleanup(none);
 }
 
-/* One call of libcurl, and what comes of it. */
-static void act(struct kube_client *client, curl_socket_t fd, int what)
+/* What comes of a call of libcurl. */
+static void conclude(struct kube_client *client)
 {
-    int running;
-    client->is_busy = true;
-    client->curl->multi_socket_action(client->multi, fd, what, &running);
-    client->is_busy = false;
     wake_waiting(client);
     end_turn(client);
     reap(client);
     drop_cancelled(client);
+}
+
+static void begin_turn(struct kube_client *client)
+{
+    client->turn = loop_now(client->loop);
+    client->handed = 0;
+}
+
+static void act(struct kube_client *client, curl_socket_t fd, int what)
+{
+    int running;
+    if (client->turn != loop_now(client->loop))
+        begin_turn(client);
+    client->is_busy = true;
+    client->curl->multi_socket_action(client->multi, fd, what, &running);
+    client->is_busy = false;
+    conclude(client);
+}
+
+/* on_failing will tell. */
+static void set_over(struct kube_request *request, const char *problem)
+{
+    request->is_over = true;
+    error_set(&request->problem, "%s", problem);
+    loop_arm(request->client->loop, &request->client->failing, 0);
+}
+
+/* libcurl hands out what it holds from within. */
+static void on_resuming(void *ctx)
+{
+    struct kube_client *client = ctx;
+    begin_turn(client);
+    client->is_busy = true;
+    for (uint32_t i = 0; i < client->requests.count; i++) {
+        struct kube_request *request = client->requests.items[i];
+        if (!request->is_paused)
+            continue;
+        request->is_paused = false;
+        CURLcode code = client->curl->easy_pause(request->handle.easy, CURLPAUSE_CONT);
+        if (code != CURLE_OK)
+            set_over(request, client->curl->easy_strerror(code));
+    }
+    client->is_busy = false;
+    conclude(client);
 }
 
 static void on_socket(void *ctx, uint32_t events)
@@ -276,7 +295,7 @@ static size_t on_header(char *data, size_t size, size_t count, void *ctx)
     request->client->has_waiting |= str_starts_with(line, STR("HTTP/1."));
     if (str_eq(line, STR("\r\n")) || str_eq(line, STR("\n"))) {
         request->client->curl->easy_getinfo(request->handle.easy, CURLINFO_RESPONSE_CODE, &status);
-        request->is_answered = outcome_of(status) == KUBE_OK;
+        request->is_answered = kube_answer_outcome(status) == KUBE_OK;
     }
     return line.len;
 }
@@ -289,10 +308,16 @@ static size_t on_body(char *data, size_t size, size_t count, void *ctx)
     long status = 0;
     request->last_heard = loop_now(client->loop);
     count_bytes(request);
-    if (request->is_cancelled)
+    if (request->is_cancelled || request->is_over)
         return 0;
+    if (client->handed >= TURN_LIMIT) {
+        request->is_paused = true;
+        loop_arm(client->loop, &client->resuming, 0);
+        return CURL_WRITEFUNC_PAUSE;
+    }
+    client->handed += len;
     client->curl->easy_getinfo(request->handle.easy, CURLINFO_RESPONSE_CODE, &status);
-    if (outcome_of(status) == KUBE_OK) {
+    if (kube_answer_outcome(status) == KUBE_OK) {
         request->has_data = true;
         return request->callbacks.on_data(request->callbacks.ctx, str_make(data, len)) ? len : 0;
     }
@@ -303,13 +328,13 @@ static size_t on_body(char *data, size_t size, size_t count, void *ctx)
 
 /* ---- the start of a request ---- */
 
-/* One that could not be sent; NULL: there is none. */
-static struct kube_request *find_unsent(const struct kube_client *client)
+/* NULL: there is none. */
+static struct kube_request *find_over(const struct kube_client *client)
 {
     for (uint32_t i = 0; i < client->requests.count; i++) {
         struct kube_request *request = client->requests.items[i];
         /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): it cannot see that freed ones are taken out of the list */
-        if (request->handle.easy == NULL)
+        if (request->is_over)
             return request;
     }
     return NULL;
@@ -319,17 +344,16 @@ static struct kube_request *find_unsent(const struct kube_client *client)
 static void on_failing(void *ctx)
 {
     struct kube_request *request;
-    while ((request = find_unsent(ctx)) != NULL)
-        end_request(request, KUBE_FAILED, str_from_c(request->unsent.text), 0);
+    while ((request = find_over(ctx)) != NULL)
+        end_request(request, KUBE_FAILED, str_from_c(request->problem.text), 0);
 }
 
-static bool submit(struct kube_request *request, const char *path, struct error *err)
+static bool submit(struct kube_request *request, const struct kube_secret *secret,
+                   struct error *err)
 {
     struct kube_client *client = request->client;
     const struct kube_curl *curl = client->curl;
-    struct kube_secret secret;
-    if (!kube_credential_get(client->credential, &secret, err) ||
-        !kube_handle_open(&request->handle, curl, client->config, path, &secret, err))
+    if (!kube_handle_open(&request->handle, curl, client->config, request->path, secret, err))
         return false;
     CURL *easy = request->handle.easy;
     curl->easy_setopt(easy, CURLOPT_PRIVATE, request);
@@ -340,24 +364,44 @@ static bool submit(struct kube_request *request, const char *path, struct error 
     if (client->doubted != 0 && loop_now(client->loop) - client->doubted < DOUBT)
         curl->easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L);
     curl->multi_add_handle(client->multi, easy);
+    request->secret_version = secret->version;
+    request->last_heard = loop_now(client->loop);
     return true;
+}
+
+/* Sends it, holds it, or has it told why it cannot be sent. */
+static void send_or_hold(struct kube_request *request)
+{
+    struct kube_client *client = request->client;
+    struct kube_secret secret;
+    struct error err;
+    enum kube_credential_state state = kube_credential_get(client->credential, &secret, &err);
+    request->is_held = state == KUBE_CREDENTIAL_AWAITED;
+    if (!request->is_held && (state == KUBE_CREDENTIAL_NONE || !submit(request, &secret, &err)))
+        set_over(request, err.text);
+}
+
+static void on_credential(void *ctx)
+{
+    struct kube_client *client = ctx;
+    for (uint32_t i = 0; i < client->requests.count; i++) {
+        struct kube_request *request = client->requests.items[i];
+        if (request->is_held)
+            send_or_hold(request);
+    }
 }
 
 struct kube_request *kube_request_start(struct kube_client *client, const char *path,
                                         uint64_t silence, const struct kube_callbacks *callbacks)
 {
-    struct error err;
     struct kube_request *request = mem_zalloc(sizeof(*request));
     request->client = client;
     request->callbacks = *callbacks;
+    request->path = mem_strndup(str_from_c(path));
     request->silence = silence;
-    request->last_heard = loop_now(client->loop);
     list_add(&client->requests, request);
     client->stats.requests++;
-    if (!submit(request, path, &err)) {
-        request->unsent = err;
-        loop_arm(client->loop, &client->failing, 0);
-    }
+    send_or_hold(request);
     return request;
 }
 
@@ -389,7 +433,8 @@ static struct kube_request *find_silent(const struct kube_client *client, uint64
     for (uint32_t i = 0; i < client->requests.count; i++) {
         struct kube_request *request = client->requests.items[i];
         /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): as above */
-        if (request->silence > 0 && now - request->last_heard >= request->silence)
+        bool is_sent = request->handle.easy != NULL;
+        if (is_sent && request->silence > 0 && now - request->last_heard >= request->silence)
             return request;
     }
     return NULL;
@@ -418,8 +463,9 @@ struct kube_client *kube_client_new(struct loop *loop, const struct kube_config 
     client->loop = loop;
     client->config = config;
     client->curl = curl;
-    client->credential = kube_credential_new(loop, config);
+    client->credential = kube_credential_new(loop, config, on_credential, client);
     client->timer = (struct loop_timer){.callback = on_timer, .ctx = client};
+    client->resuming = (struct loop_timer){.callback = on_resuming, .ctx = client};
     client->failing = (struct loop_timer){.callback = on_failing, .ctx = client};
     client->listening = (struct loop_timer){.callback = on_listening, .ctx = client};
     client->multi = curl->multi_init();
@@ -439,6 +485,7 @@ void kube_client_free(struct kube_client *client)
     client->curl->multi_cleanup(client->multi);
     kube_credential_free(client->credential);
     loop_disarm(client->loop, &client->timer);
+    loop_disarm(client->loop, &client->resuming);
     loop_disarm(client->loop, &client->failing);
     loop_disarm(client->loop, &client->listening);
     list_free(&client->requests);

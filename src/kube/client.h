@@ -42,7 +42,8 @@ struct kube_callbacks {
     void *ctx;
 };
 
-/* GETs a path with its query ("/api/v1/pods?watch=1"). `silence`: milliseconds without a byte after which it is given up; 0: none. */
+/* GETs a path with its query ("/api/v1/pods?watch=1"). `silence`: milliseconds without a byte after which it is given up; 0: none. While
+ * a program is asked for credentials, a minute at most, it is held, which does not count as silence. */
 struct kube_request *kube_request_start(struct kube_client *client, const char *path,
                                         uint64_t silence, const struct kube_callbacks *callbacks);
 void kube_request_set_silence(struct kube_request *request, uint64_t silence);

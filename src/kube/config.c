@@ -63,25 +63,51 @@ static bool has_pem(const struct kube_pem *pem)
     return pem->path != NULL || pem->data.len > 0;
 }
 
-static bool read_cluster(struct kube_config *config, const struct config_item *cluster,
-                         struct error *err)
+/* The server stands in the log, so there must be no password in it. */
+static bool read_server(struct kube_config *config, const struct config_item *cluster,
+                        struct error *err)
 {
-    struct arena *arena = &config->arena;
-    const char *server = config_text(cluster, "server");
-    if (server == NULL)
-        return error_set(err, "%s: cluster %s has no server", cluster->file, cluster->name);
-    struct str url = str_from_c(server);
+    struct str url = str_from_c(config_text(cluster, "server"));
     struct str scheme, rest;
+    if (url.len == 0)
+        return error_set(err, "%s: cluster %s has no server", cluster->file, cluster->name);
+    if (str_find(url, '@') < url.len)
+        return error_set(err, "%s: cluster %s: server has an @ in it: who asks is said in users",
+                         cluster->file, cluster->name);
     while (url.len > 0 && url.ptr[url.len - 1] == '/')
         url.len--;
     str_cut(url, '/', &scheme, &rest);
     if ((!str_eq(scheme, STR("https:")) && !str_eq(scheme, STR("http:"))) ||
         !str_starts_with(rest, STR("/")) || rest.len < 2 || rest.ptr[1] == '/')
         return error_set(err, "%s: cluster %s: server %s is not an http(s) URL", cluster->file,
-                         cluster->name, quote(str_from_c(server)).text);
-    config->server = arena_copy(arena, url).ptr;
-    config->server_name = config_copy(arena, config_text(cluster, "tls-server-name"));
-    config->proxy = config_copy(arena, config_text(cluster, "proxy-url"));
+                         cluster->name, quote(str_from_c(config_text(cluster, "server"))).text);
+    config->server = arena_copy(&config->arena, url).ptr;
+    return true;
+}
+
+/* It may hold a password, so it is not shown. */
+static bool read_proxy(struct kube_config *config, const struct config_item *cluster,
+                       struct error *err)
+{
+    static const struct str schemes[] = {STR_INIT("http://"), STR_INIT("https://"),
+                                         STR_INIT("socks5://"), STR_INIT("socks5h://")};
+    struct str url = str_from_c(config_text(cluster, "proxy-url"));
+    bool is_known = url.len == 0;
+    for (size_t i = 0; i < sizeof(schemes) / sizeof(schemes[0]); i++)
+        is_known |=
+            url.len > schemes[i].len && str_eq_nocase(str_head(url, schemes[i].len), schemes[i]);
+    config->proxy = config_copy(&config->arena, config_text(cluster, "proxy-url"));
+    return is_known ||
+           error_set(err, "%s: cluster %s: proxy-url is no URL of http, https, socks5 or socks5h",
+                     cluster->file, cluster->name);
+}
+
+static bool read_cluster(struct kube_config *config, const struct config_item *cluster,
+                         struct error *err)
+{
+    if (!read_server(config, cluster, err) || !read_proxy(config, cluster, err))
+        return false;
+    config->server_name = config_copy(&config->arena, config_text(cluster, "tls-server-name"));
     config->insecure = config_bool(cluster, "insecure-skip-tls-verify");
     if (!read_pem(config, cluster, "certificate-authority", "certificate-authority-data",
                   &config->ca, err))
@@ -133,7 +159,7 @@ static bool read_user(struct kube_config *config, const struct config_item *user
 
 static bool load_files(struct kube_config *config, const char *paths, struct error *err)
 {
-    CLEANUP_ARENA struct arena scratch = {0};
+    WIPE_ARENA struct arena scratch = {0};
     struct config_files files;
     struct config_item context, cluster, user;
     if (!config_read_files(&scratch, paths, &files, err) ||
@@ -178,5 +204,5 @@ bool kube_config_load(struct kube_config *config, const char *path, struct error
 
 void kube_config_free(struct kube_config *config)
 {
-    arena_free(&config->arena);
+    arena_wipe(&config->arena);
 }

@@ -27,7 +27,7 @@ static bool read_text(const char *path, struct buf *text, bool *is_missing, stru
 static bool read_file(struct arena *arena, const char *path, struct config_files *files,
                       bool *is_missing, struct error *err)
 {
-    CLEANUP_BUF struct buf text = {0};
+    WIPE_BUF struct buf text = {0};
     if (!read_text(path, &text, is_missing, err))
         return false;
     struct doc_file documents = doc_load(arena, arena_copy(arena, buf_str(&text)), false);

@@ -14,17 +14,23 @@ struct kube_credential;
 struct kube_secret {
     struct str token; /* empty: none */
     struct kube_pem certificate, key;
+    unsigned version; /* grows whenever it is fetched anew */
 };
 
-struct kube_credential *kube_credential_new(struct loop *loop, const struct kube_config *config);
+/* `on_answer` is called whenever a program that was waited for has answered, or failed. */
+struct kube_credential *kube_credential_new(struct loop *loop, const struct kube_config *config,
+                                            void (*on_answer)(void *ctx), void *ctx);
 void kube_credential_free(struct kube_credential *credential);
 
-/* True: *secret is good for a request that is made now; it lives until the loop turns. False: not now; err says why. A program
- * that is asked takes its time, for which `err` says so. */
-bool kube_credential_get(struct kube_credential *credential, struct kube_secret *secret,
-                         struct error *err);
+enum kube_credential_state {
+    KUBE_CREDENTIAL_READY, /* *secret is good for a request that is made now; it lives until the loop turns */
+    KUBE_CREDENTIAL_AWAITED, /* a program is asked, for a minute at most: ask again on_answer */
+    KUBE_CREDENTIAL_NONE,    /* not now; err says why */
+};
+enum kube_credential_state kube_credential_get(struct kube_credential *credential,
+                                               struct kube_secret *secret, struct error *err);
 
-/* The server has refused what was given last (401): it is fetched anew before it is given again. */
-void kube_credential_refused(struct kube_credential *credential);
+/* The server has refused the secret of that version (401): it is fetched anew before one is given again. */
+void kube_credential_refused(struct kube_credential *credential, unsigned version);
 
 #endif

@@ -18,12 +18,12 @@ struct function {
     }
 
 static const struct function functions[] = {
-    FUNCTION(global_init),         FUNCTION(easy_init),     FUNCTION(easy_setopt),
-    FUNCTION(easy_getinfo),        FUNCTION(easy_cleanup),  FUNCTION(easy_strerror),
-    FUNCTION(multi_init),          FUNCTION(multi_setopt),  FUNCTION(multi_add_handle),
-    FUNCTION(multi_remove_handle), FUNCTION(multi_assign),  FUNCTION(multi_info_read),
-    FUNCTION(multi_socket_action), FUNCTION(multi_cleanup), FUNCTION(slist_append),
-    FUNCTION(slist_free_all),
+    FUNCTION(global_init),      FUNCTION(easy_init),           FUNCTION(easy_setopt),
+    FUNCTION(easy_getinfo),     FUNCTION(easy_pause),          FUNCTION(easy_cleanup),
+    FUNCTION(easy_strerror),    FUNCTION(multi_init),          FUNCTION(multi_setopt),
+    FUNCTION(multi_add_handle), FUNCTION(multi_remove_handle), FUNCTION(multi_assign),
+    FUNCTION(multi_info_read),  FUNCTION(multi_socket_action), FUNCTION(multi_cleanup),
+    FUNCTION(slist_append),     FUNCTION(slist_free_all),
 };
 
 static bool load_functions(void *library, struct kube_curl *curl, struct error *err)

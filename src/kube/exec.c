@@ -10,10 +10,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/base64.h"
+#include "base/disk.h"
 #include "base/time.h"
 #include "model/doc.h"
 
-enum { PATIENCE = 60 * 1000, OUTPUT_LIMIT = 1024 * 1024 };
+enum { PATIENCE = 60 * 1000, OUTPUT_LIMIT = 1024 * 1024, CA_LIMIT = 1024 * 1024 };
 
 struct kube_exec_run {
     struct loop *loop;
@@ -45,7 +47,7 @@ static void free_run(struct kube_exec_run *run)
         kill(-run->pid, SIGKILL); /* with all that it has started */
         waitpid(run->pid, NULL, 0);
     }
-    buf_free(&run->text);
+    buf_wipe(&run->text);
     free(run);
 }
 
@@ -105,7 +107,7 @@ static bool parse(struct arena *arena, const struct kube_exec *exec, struct str 
 /* It has closed its output, and ended. */
 static void take_result(struct kube_exec_run *run)
 {
-    CLEANUP_ARENA struct arena arena = {0};
+    WIPE_ARENA struct arena arena = {0};
     struct kube_exec_result result;
     struct error err;
     int status = 0;
@@ -174,36 +176,62 @@ static void on_impatience(void *ctx)
 
 /* ---- the start ---- */
 
-static void append_json_string(struct buf *out, const char *text)
+static void append_json(struct buf *out, const char *name, const char *text)
 {
-    buf_append_byte(out, '"');
+    buf_printf(out, "\"%s\":\"", name);
     for (; *text != '\0'; text++) {
-        if (*text == '"' || *text == '\\')
-            buf_append_byte(out, '\\');
-        buf_append_byte(out, *text);
+        unsigned char c = (unsigned char)*text;
+        if (c < ' ')
+            buf_printf(out, "\\u%04x", c);
+        else
+            buf_printf(out, "%s%c", c == '"' || c == '\\' ? "\\" : "", c);
     }
-    buf_append_byte(out, '"');
+    buf_append_str(out, STR("\","));
+}
+
+/* As data, whether it is a file or not. */
+static bool append_authority(struct buf *out, const struct kube_pem *ca, struct error *err)
+{
+    CLEANUP_BUF struct buf file = {0};
+    struct str pem = ca->data;
+    if (pem.len == 0 && ca->path != NULL) {
+        if (disk_read(AT_FDCWD, ca->path, true, CA_LIMIT, &file, err) != DISK_READ)
+            return error_prefix(err, "certificate-authority");
+        pem = buf_str(&file);
+    }
+    if (pem.len == 0)
+        return true;
+    buf_append_str(out, STR("\"certificate-authority-data\":\""));
+    base64_encode(out, pem);
+    buf_append_str(out, STR("\","));
+    return true;
+}
+
+static bool append_cluster(struct buf *out, const struct kube_config *config, struct error *err)
+{
+    buf_append_str(out, STR(",\"cluster\":{"));
+    append_json(out, "server", config->server);
+    if (config->server_name != NULL)
+        append_json(out, "tls-server-name", config->server_name);
+    if (config->proxy != NULL)
+        append_json(out, "proxy-url", config->proxy);
+    if (!append_authority(out, &config->ca, err))
+        return false;
+    buf_printf(out, "\"insecure-skip-tls-verify\":%s}", config->insecure ? "true" : "false");
+    return true;
 }
 
 /* KUBERNETES_EXEC_INFO: what it is run for. */
-static struct str exec_info(struct arena *arena, const struct kube_config *config)
+static bool append_info(struct buf *out, const struct kube_config *config, struct error *err)
 {
-    CLEANUP_BUF struct buf out = {0};
-    buf_printf(&out,
+    buf_printf(out,
                "KUBERNETES_EXEC_INFO={\"apiVersion\":\"%s\",\"kind\":\"ExecCredential\",\"spec\":{"
                "\"interactive\":false",
                config->exec.api_version);
-    if (config->exec.provide_cluster_info) {
-        buf_append_str(&out, STR(",\"cluster\":{\"server\":"));
-        append_json_string(&out, config->server);
-        if (config->server_name != NULL) {
-            buf_append_str(&out, STR(",\"tls-server-name\":"));
-            append_json_string(&out, config->server_name);
-        }
-        buf_printf(&out, ",\"insecure-skip-tls-verify\":%s}", config->insecure ? "true" : "false");
-    }
-    buf_append_str(&out, STR("}}"));
-    return arena_copy(arena, buf_str(&out));
+    if (config->exec.provide_cluster_info && !append_cluster(out, config, err))
+        return false;
+    buf_append_str(out, STR("}}\0"));
+    return true;
 }
 
 /* In the place of one of the same name: of doubled ones programs take the first or the last. */
@@ -217,7 +245,8 @@ static void set_variable(char **env, size_t *count, const char *variable)
 }
 
 /* Ours, but for what the kubeconfig sets otherwise. */
-static char **make_environment(struct arena *arena, const struct kube_config *config)
+static char **make_environment(struct arena *arena, const struct kube_config *config,
+                               const char *info)
 {
     size_t ours = 0, more = 0, count = 0;
     while (environ[ours] != NULL)
@@ -229,7 +258,7 @@ static char **make_environment(struct arena *arena, const struct kube_config *co
         set_variable(env, &count, environ[i]);
     for (size_t i = 0; i < more; i++)
         set_variable(env, &count, config->exec.env[i]);
-    set_variable(env, &count, exec_info(arena, config).ptr);
+    set_variable(env, &count, info);
     return env;
 }
 
@@ -245,25 +274,37 @@ static char **make_arguments(struct arena *arena, const struct kube_exec *exec)
     return args;
 }
 
+/* We block signals that we read from a descriptor, and ignore that a reader is gone: it must not. */
+static void set_signals(posix_spawnattr_t *attributes)
+{
+    sigset_t none, defaults;
+    sigemptyset(&none);
+    sigemptyset(&defaults);
+    sigaddset(&defaults, SIGPIPE);
+    posix_spawnattr_setsigmask(attributes, &none);
+    posix_spawnattr_setsigdefault(attributes, &defaults);
+}
+
 /* Starts the program with its output into `output`; 0 or an errno. */
-static int spawn(struct kube_exec_run *run, const struct kube_config *config, int output)
+static int spawn(struct kube_exec_run *run, const struct kube_config *config, const char *info,
+                 int output)
 {
     CLEANUP_ARENA struct arena arena = {0};
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
-    sigset_t none;
-    sigemptyset(&none);
     posix_spawn_file_actions_init(&actions);
     posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
     posix_spawn_file_actions_adddup2(&actions, output, STDOUT_FILENO);
+    /* libcurl's sockets would be the program's as well, and stay open for as long as it lives. */
+    posix_spawn_file_actions_addclosefrom_np(&actions, STDERR_FILENO + 1);
     posix_spawnattr_init(&attributes);
-    /* We block signals that we read from a descriptor; it must not. */
-    posix_spawnattr_setsigmask(&attributes, &none);
+    set_signals(&attributes);
     posix_spawnattr_setpgroup(&attributes, 0);
-    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETPGROUP);
+    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF |
+                                              POSIX_SPAWN_SETPGROUP);
     int problem =
         posix_spawnp(&run->pid, config->exec.command, &actions, &attributes,
-                     make_arguments(&arena, &config->exec), make_environment(&arena, config));
+                     make_arguments(&arena, &config->exec), make_environment(&arena, config, info));
     posix_spawn_file_actions_destroy(&actions);
     posix_spawnattr_destroy(&attributes);
     return problem;
@@ -279,12 +320,30 @@ static bool watch_run(struct kube_exec_run *run, struct error *err)
            loop_add(run->loop, &run->ended, EPOLLIN, err);
 }
 
+/* Starts the program, and watches it. */
+static bool start(struct kube_exec_run *run, const struct kube_config *config, struct error *err)
+{
+    WIPE_BUF struct buf info = {0}; /* a proxy's password may be in it */
+    int ends[2];
+    if (!append_info(&info, config, err))
+        return false;
+    if (pipe2(ends, O_CLOEXEC) != 0)
+        return error_set(err, "cannot make a pipe: %s", strerror(errno));
+    int problem = spawn(run, config, info.data, ends[1]);
+    close(ends[1]);
+    run->output = (struct loop_watch){ends[0], on_output, run};
+    if (problem == 0)
+        return watch_run(run, err);
+    return error_set(err, "cannot run %s: %s%s%s", quote(str_from_c(config->exec.command)).text,
+                     strerror(problem), config->exec.install_hint != NULL ? "; " : "",
+                     config->exec.install_hint != NULL ? config->exec.install_hint : "");
+}
+
 struct kube_exec_run *kube_exec_start(struct loop *loop, const struct kube_config *config,
                                       void (*done)(void *ctx, const struct kube_exec_result *result,
                                                    const struct error *err),
                                       void *ctx, struct error *err)
 {
-    int ends[2];
     struct kube_exec_run *run = mem_zalloc(sizeof(*run));
     run->loop = loop;
     run->exec = &config->exec;
@@ -292,22 +351,10 @@ struct kube_exec_run *kube_exec_start(struct loop *loop, const struct kube_confi
     run->ctx = ctx;
     run->output.fd = run->ended.fd = -1;
     run->patience = (struct loop_timer){.callback = on_impatience, .ctx = run};
-    if (pipe2(ends, O_CLOEXEC) != 0) {
-        error_set(err, "cannot make a pipe: %s", strerror(errno));
+    if (!start(run, config, err)) {
         free_run(run);
         return NULL;
     }
-    int problem = spawn(run, config, ends[1]);
-    close(ends[1]);
-    run->output = (struct loop_watch){ends[0], on_output, run};
-    if (problem == 0 && watch_run(run, err)) {
-        loop_arm(loop, &run->patience, PATIENCE);
-        return run;
-    }
-    if (problem != 0)
-        error_set(err, "cannot run %s: %s%s%s", quote(str_from_c(config->exec.command)).text,
-                  strerror(problem), config->exec.install_hint != NULL ? "; " : "",
-                  config->exec.install_hint != NULL ? config->exec.install_hint : "");
-    free_run(run);
-    return NULL;
+    loop_arm(loop, &run->patience, PATIENCE);
+    return run;
 }

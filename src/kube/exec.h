@@ -1,6 +1,7 @@
 /* A program that gives credentials (kubeconfig users[].user.exec), run beside the loop.
  *
- * It gets KUBERNETES_EXEC_INFO in its environment, and prints an ExecCredential. It may take a minute; its standard error is ours.
+ * It gets KUBERNETES_EXEC_INFO in its environment, and prints an ExecCredential. It may take a minute; its standard error is ours,
+ * no other descriptor.
  *
  * Source: Kubernetes' documentation, "client-go credential plugins"; client.authentication.k8s.io/v1.
  */

@@ -33,6 +33,8 @@ static void set_tls(struct kube_handle *handle, const struct kube_secret *secret
     const struct kube_config *config = handle->config;
     CURL *easy = handle->easy;
     curl->easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+    /* libcurl would keep authorities for a day: those that are replaced would be trusted, and their successors not. */
+    curl->easy_setopt(easy, CURLOPT_CA_CACHE_TIMEOUT, 0L);
     set_pem(handle, CURLOPT_CAINFO, CURLOPT_CAINFO_BLOB, &config->ca);
     if (config->ca.path != NULL || config->ca.data.len > 0)
         curl->easy_setopt(easy, CURLOPT_CAPATH, NULL); /* the system's are not asked as well */
@@ -49,11 +51,10 @@ static void set_identity(struct kube_handle *handle, const struct kube_secret *s
     const struct kube_curl *curl = handle->curl;
     const struct kube_config *config = handle->config;
     if (secret->token.len > 0) {
-        CLEANUP_BUF struct buf header = {0};
+        WIPE_BUF struct buf header = {0};
         buf_printf(&header, "Authorization: Bearer %.*s", STR_ARG(secret->token));
         buf_append_byte(&header, '\0');
         handle->headers = curl->slist_append(handle->headers, header.data);
-        explicit_bzero(header.data, header.len);
     } else if (config->username != NULL) {
         curl->easy_setopt(handle->easy, CURLOPT_USERNAME, config->username);
         curl->easy_setopt(handle->easy, CURLOPT_PASSWORD,
@@ -98,10 +99,27 @@ static void set_url(struct kube_handle *handle, const char *path)
         curl->easy_setopt(handle->easy, CURLOPT_CONNECT_TO, handle->connect_to);
 }
 
+static void set_proxy(struct kube_handle *handle)
+{
+    const struct kube_curl *curl = handle->curl;
+    const char *proxy = handle->config->proxy;
+    const struct str scheme = STR("socks5://");
+    WIPE_BUF struct buf url = {0};
+    if (proxy == NULL)
+        return;
+    /* As Kubernetes' own clients have it, the proxy finds the server's address. To libcurl that is another scheme. */
+    if (str_eq_nocase(str_head(str_from_c(proxy), scheme.len), scheme))
+        buf_printf(&url, "socks5h://%s", proxy + scheme.len);
+    else
+        buf_printf(&url, "%s", proxy);
+    buf_append_byte(&url, '\0');
+    curl->easy_setopt(handle->easy, CURLOPT_PROXY, url.data);
+    curl->easy_setopt(handle->easy, CURLOPT_NOPROXY, ""); /* whatever no_proxy says */
+}
+
 static void set_options(struct kube_handle *handle)
 {
     const struct kube_curl *curl = handle->curl;
-    const struct kube_config *config = handle->config;
     CURL *easy = handle->easy;
     curl->easy_setopt(easy, CURLOPT_ERRORBUFFER, handle->error);
     curl->easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L); /* a proxy's */
@@ -117,8 +135,6 @@ static void set_options(struct kube_handle *handle)
     curl->easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
     curl->easy_setopt(easy, CURLOPT_PIPEWAIT, 1L);
     curl->easy_setopt(easy, CURLOPT_USERAGENT, "dikast/" DIKAST_VERSION);
-    if (config->proxy != NULL)
-        curl->easy_setopt(easy, CURLOPT_PROXY, config->proxy);
 }
 
 bool kube_handle_open(struct kube_handle *handle, const struct kube_curl *curl,
@@ -131,6 +147,7 @@ bool kube_handle_open(struct kube_handle *handle, const struct kube_curl *curl,
     if (handle->easy == NULL)
         return error_set(err, "libcurl has no handle for it");
     set_options(handle);
+    set_proxy(handle);
     set_url(handle, path);
     set_tls(handle, secret);
     set_identity(handle, secret);
@@ -144,6 +161,8 @@ void kube_handle_close(struct kube_handle *handle)
     if (handle->easy == NULL)
         return;
     handle->curl->easy_cleanup(handle->easy);
+    for (struct curl_slist *each = handle->headers; each != NULL; each = each->next)
+        explicit_bzero(each->data, strlen(each->data)); /* the token */
     handle->curl->slist_free_all(handle->headers);
     handle->curl->slist_free_all(handle->connect_to);
 }

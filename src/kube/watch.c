@@ -24,6 +24,8 @@ enum {
     /* A server that takes the request but never says that the list is complete (its etcd is too old for that): milliseconds without a
      * byte; where changes keep coming, it is WATCH_STREAM_LASTS that shows it. */
     STREAM_SILENCE = 15 * 1000,
+    /* Milliseconds without an object of a list, whatever else comes: some proxies send blanks to keep a connection. */
+    OBJECT_SILENCE = 60 * 1000,
 };
 
 enum state { PAUSING, LISTING, STREAMING, WATCHING };
@@ -46,7 +48,7 @@ struct kube_watch {
     unsigned listed, listed_before; /* objects of the list so far; before this page of it */
     bool is_settled;                /* the watch that runs works */
     struct loop_timer settling;     /* looks whether it does */
-    uint64_t started;               /* the request, as loop_now */
+    uint64_t started, advanced;     /* the request; the list: as loop_now */
     struct buf version, next_page;  /* resourceVersion; metadata.continue */
     struct error why;               /* what ends the request from within */
     struct error told;              /* the problem that was told last; empty: none */
@@ -241,7 +243,13 @@ static bool on_event(void *ctx, struct str json)
 static bool on_data(void *ctx, struct str bytes)
 {
     struct kube_watch *watch = ctx;
-    return kube_split_feed(watch->split, bytes, &watch->why);
+    unsigned before = watch->listed;
+    if (!kube_split_feed(watch->split, bytes, &watch->why))
+        return false;
+    if (watch->listed != before || watch->state == WATCHING)
+        watch->advanced = loop_now(watch->loop);
+    return loop_now(watch->loop) - watch->advanced < OBJECT_SILENCE ||
+           error_set(&watch->why, "no object of the list has come for a minute");
 }
 
 static void on_turn_end(void *ctx)
@@ -385,7 +393,7 @@ static void start_request(struct kube_watch *watch, enum state state, struct buf
                                              watch};
     const struct kube_callbacks callbacks = {on_data, on_turn_end, on_end, watch};
     watch->state = state;
-    watch->started = loop_now(watch->loop);
+    watch->started = watch->advanced = loop_now(watch->loop);
     watch->why.text[0] = '\0';
     kube_split_free(watch->split);
     watch->split = kube_split_new(state == LISTING ? SPLIT_LIST : SPLIT_VALUES, watch->options.drop,

@@ -23,7 +23,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from client import Object
 from cryptography import x509
-from mesh.certificates import Authority
+from mesh.certificates import Authority, Certificate
 from servers import free_port
 
 VERSION = "7"
@@ -117,6 +117,10 @@ class FakeServer:
         for connection in list(self._connections):
             with suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
+
+    def show(self, files: Certificate) -> None:
+        """The certificate of connections from now on."""
+        self._server.socket.context.load_cert_chain(files.certificate, files.key)  # type: ignore[attr-defined]
 
     def answer(self, request: Request) -> Answer:
         """What it says."""

@@ -198,7 +198,7 @@ def test_token_is_refused_and_replaced(trouble: Trouble) -> None:
     trouble.expect_blind()
     trouble.felix.expect_words("Cannot read", "/api/v1/pods", "HTTP status 401", "Unauthorized")
     trouble.token.unlink()
-    trouble.felix.expect_words("Cannot read", "cannot open token file", trouble.token.name)
+    trouble.felix.expect_words("Cannot read", "token file", "cannot open", trouble.token.name)
     trouble.show_token(trouble.fresh_token())
 
 

@@ -27,7 +27,8 @@ struct call {
     struct world *world;
     struct kube_request *request;
     struct buf body, message;
-    unsigned turns; /* ends of turns */
+    unsigned turns;               /* ends of turns */
+    size_t in_turn, most_in_turn; /* bytes of its body */
     bool has_ended, stops, is_turn_open;
     enum kube_outcome outcome;
     unsigned retry_after;
@@ -76,6 +77,9 @@ static inline bool call_on_data(void *ctx, struct str bytes)
     assert_true(bytes.len > 0);
     call->is_turn_open = true;
     buf_append_str(&call->body, bytes);
+    call->in_turn += bytes.len;
+    if (call->in_turn > call->most_in_turn)
+        call->most_in_turn = call->in_turn;
     return !call->stops;
 }
 
@@ -85,6 +89,7 @@ static inline void call_on_turn_end(void *ctx)
     assert_true(call->is_turn_open && !call->has_ended);
     call->is_turn_open = false;
     call->turns++;
+    call->in_turn = 0;
     if (call->at_turn_end != NULL)
         call->at_turn_end(call);
 }
@@ -120,6 +125,23 @@ static inline void call_free(struct call *call)
 {
     buf_free(&call->body);
     buf_free(&call->message);
+}
+
+static inline uint32_t crc32_of(struct str text)
+{
+    uint32_t crc = 0xffffffff;
+    for (size_t i = 0; i < text.len; i++) {
+        crc ^= (unsigned char)text.ptr[i];
+        for (int bit = 0; bit < 8; bit++)
+            crc = crc >> 1 ^ ((crc & 1) != 0 ? 0xedb88320 : 0);
+    }
+    return ~crc;
+}
+
+static inline void append_little(struct buf *out, uint32_t number, int bytes)
+{
+    for (int i = 0; i < bytes; i++)
+        buf_append_byte(out, (char)(number >> (8 * i)));
 }
 
 /* A request to its end. */

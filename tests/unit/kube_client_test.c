@@ -211,6 +211,25 @@ static void test_identities(void **state)
     }
 }
 
+/* libcurl shows the URL of a proxy that it does not understand. */
+static void test_no_password_is_shown(void **state)
+{
+    (void)state;
+    static const char *const proxies[] = {"x://u:SECRET@p", "http://u:SECRET@p:99999",
+                                          "http://u:SECRET@p:y"};
+    for (size_t i = 0; i < COUNT(proxies); i++) {
+        struct world world = {.config = {.proxy = proxies[i]}};
+        struct call call = {0};
+        world_start(&world, "");
+        call_run(&call, &world, "/");
+        CHECK(proxies[i], call.outcome == KUBE_FAILED);
+        CHECK(proxies[i], str_starts_with(buf_str(&call.message), STR("Unsupported proxy s")));
+        CHECK(proxies[i], !str_contains(buf_str(&call.message), STR("SECRET")));
+        call_free(&call);
+        world_end(&world);
+    }
+}
+
 static void write_token(const char *path, const char *token)
 {
     FILE *file = fopen(path, "w");
@@ -267,7 +286,7 @@ static void test_without_credentials(void **state)
         if (i != 2)
             check_text(
                 "message", buf_str(&calls[i].message),
-                STR("cannot open token file \"/nonexistent/token\": No such file or directory"));
+                STR("token file: \"/nonexistent/token\": cannot open: No such file or directory"));
         call_free(&calls[i]);
     }
     assert_int_equal(world.asked, 0);
@@ -275,23 +294,6 @@ static void test_without_credentials(void **state)
 }
 
 /* ---- bodies ---- */
-
-static uint32_t crc32_of(struct str text)
-{
-    uint32_t crc = 0xffffffff;
-    for (size_t i = 0; i < text.len; i++) {
-        crc ^= (unsigned char)text.ptr[i];
-        for (int bit = 0; bit < 8; bit++)
-            crc = crc >> 1 ^ ((crc & 1) != 0 ? 0xedb88320 : 0);
-    }
-    return ~crc;
-}
-
-static void append_little(struct buf *out, uint32_t number, int bytes)
-{
-    for (int i = 0; i < bytes; i++)
-        buf_append_byte(out, (char)(number >> (8 * i)));
-}
 
 /* RFC 1952 around one block that is stored as it is (RFC 1951, 3.2.4). */
 static void append_gzip(struct buf *out, struct str text)
@@ -361,12 +363,19 @@ static void test_many_at_once(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_outcomes),       cmocka_unit_test(test_messages),
-        cmocka_unit_test(test_long_refusal),   cmocka_unit_test(test_long_status),
-        cmocka_unit_test(test_cannot_connect), cmocka_unit_test(test_data_that_makes_no_sense),
-        cmocka_unit_test(test_request),        cmocka_unit_test(test_identities),
-        cmocka_unit_test(test_refused_token),  cmocka_unit_test(test_without_credentials),
-        cmocka_unit_test(test_gzip),           cmocka_unit_test(test_stats),
+        cmocka_unit_test(test_outcomes),
+        cmocka_unit_test(test_messages),
+        cmocka_unit_test(test_long_refusal),
+        cmocka_unit_test(test_long_status),
+        cmocka_unit_test(test_cannot_connect),
+        cmocka_unit_test(test_data_that_makes_no_sense),
+        cmocka_unit_test(test_request),
+        cmocka_unit_test(test_identities),
+        cmocka_unit_test(test_no_password_is_shown),
+        cmocka_unit_test(test_refused_token),
+        cmocka_unit_test(test_without_credentials),
+        cmocka_unit_test(test_gzip),
+        cmocka_unit_test(test_stats),
         cmocka_unit_test(test_many_at_once),
     };
     clock_patience = 5;

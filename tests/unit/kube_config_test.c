@@ -69,6 +69,8 @@ static void check_load(const char *name, const char *path, const char *expected)
     if (ok == fails ||
         (fails ? strstr(shown.data, expected + 2) == NULL : strcmp(shown.data, expected) != 0))
         fail_msg("%s:\n     got %s\nexpected %s", name, shown.data, expected);
+    if (fails && strstr(err.text, "SECRET") != NULL)
+        fail_msg("%s: a secret in: %s", name, err.text);
     kube_config_free(&config);
 }
 
@@ -109,6 +111,11 @@ static void test_one_file(void **state)
         {CLUSTER(""), "./config https://h:6443"},
         {CLUSTER(", tls-server-name: other, proxy-url: 'socks5://p:1'"),
          "./config https://h:6443 name=other proxy=socks5://p:1"},
+        {CLUSTER(", proxy-url: 'HTTP://p'"), "./config https://h:6443 proxy=HTTP://p"},
+        {CLUSTER(", proxy-url: 'https://u:p@p:1'"),
+         "./config https://h:6443 proxy=https://u:p@p:1"},
+        {CLUSTER(", proxy-url: 'socks5h://p:1'"), "./config https://h:6443 proxy=socks5h://p:1"},
+        {CLUSTER(", proxy-url: ''"), "./config https://h:6443"},
         {CLUSTER(", certificate-authority: ca.pem"), "./config https://h:6443 ca=./ca.pem"},
         {CLUSTER(", certificate-authority: ../a/ca.pem"),
          "./config https://h:6443 ca=./../a/ca.pem"},
@@ -202,6 +209,14 @@ static void test_wrong_file(void **state)
         {FILE_OF("{server: 'https:///h'}", "{}"), "server \"https:///h\" is not an http(s) URL"},
         {FILE_OF("{server: 'https:h'}", "{}"), "server \"https:h\" is not an http(s) URL"},
         {FILE_OF("{server: '///'}", "{}"), "server \"///\" is not an http(s) URL"},
+        {FILE_OF("{server: 'https://joe:SECRET@h'}", "{}"),
+         "./config: cluster k: server has an @ in it"},
+        {FILE_OF("{server: 'joe:SECRET@h'}", "{}"), "./config: cluster k: server has an @ in it"},
+        {CLUSTER(", proxy-url: 'p:3128'"),
+         "./config: cluster k: proxy-url is no URL of http, https, socks5 or socks5h"},
+        {CLUSTER(", proxy-url: 'ftp://joe:SECRET@p'"), "./config: cluster k: proxy-url is no URL"},
+        {CLUSTER(", proxy-url: 'joe:SECRET@p'"), "./config: cluster k: proxy-url is no URL of"},
+        {CLUSTER(", proxy-url: 'http://'"), "./config: cluster k: proxy-url is no URL of http"},
         {CLUSTER(", certificate-authority-data: '?'"),
          "./config: cluster k: certificate-authority-data is not base64"},
         {CLUSTER(", certificate-authority-data: UEV"), "certificate-authority-data is not base64"},

@@ -55,24 +55,27 @@ static void test_environment(void **state)
     exec_run_free(&outcome);
 }
 
-/* As the program that is run: says how often two names stand in its environment, and whether a signal is blocked. */
+/* As the program that is run: says how often two names stand in its environment, whether a signal is blocked, and whether another is
+ * ignored. */
 static int say_what_is_given(void)
 {
     unsigned ours = 0, infos = 0;
     sigset_t blocked;
+    struct sigaction broken_pipe;
     sigprocmask(SIG_SETMASK, NULL, &blocked);
+    sigaction(SIGPIPE, NULL, &broken_pipe);
     for (size_t i = 0; environ[i] != NULL; i++) {
         ours += strncmp(environ[i], "OURS=", 5) == 0;
         infos += strncmp(environ[i], "KUBERNETES_EXEC_INFO=", 21) == 0;
     }
     printf("{\"apiVersion\":\"" V1
-           "\",\"kind\":\"ExecCredential\",\"status\":{\"token\":\"%u.%u.%d\"}}",
-           ours, infos, sigismember(&blocked, SIGTERM));
+           "\",\"kind\":\"ExecCredential\",\"status\":{\"token\":\"%u.%u.%d.%d\"}}",
+           ours, infos, sigismember(&blocked, SIGTERM), broken_pipe.sa_handler == SIG_IGN);
     return 0;
 }
 
 /* Each name once: of doubled ones some programs take the first, some the last. And no signal that we read from a descriptor is
- * blocked. */
+ * blocked, nor the one that we ignore ignored. */
 static void test_not_by_a_shell(void **state)
 {
     (void)state;
@@ -88,9 +91,11 @@ static void test_not_by_a_shell(void **state)
     sigemptyset(&blocked);
     sigaddset(&blocked, SIGTERM);
     sigprocmask(SIG_BLOCK, &blocked, &before);
+    signal(SIGPIPE, SIG_IGN);
     assert_true(exec_run(&config, &outcome) && outcome.ok);
+    signal(SIGPIPE, SIG_DFL);
     sigprocmask(SIG_SETMASK, &before, NULL);
-    check_text("given", buf_str(&outcome.token), STR("1.1.0"));
+    check_text("given", buf_str(&outcome.token), STR("1.1.0.0"));
     exec_run_free(&outcome);
 }
 
@@ -139,6 +144,33 @@ static void test_exec_info(void **state)
                         "\"tls-server-name\":\"other\",\"insecure-skip-tls-verify\":true}}}");
 }
 
+/* Authorities go as data, whether they are a file or not. */
+static void test_exec_info_of_more(void **state)
+{
+    (void)state;
+    struct exec_outcome outcome;
+    struct kube_config config = exec_run_config(NULL);
+    config.exec.provide_cluster_info = true;
+    config.proxy = "http://u:p@proxy\n:1";
+    config.ca.data = STR("PEM");
+    check_info(&config, "{\"apiVersion\":\"" V1 "\",\"kind\":\"ExecCredential\",\"spec\":{"
+                        "\"interactive\":false,\"cluster\":{\"server\":\"https://server:6443\","
+                        "\"proxy-url\":\"http://u:p@proxy\\n:1\","
+                        "\"certificate-authority-data\":\"UEVN\","
+                        "\"insecure-skip-tls-verify\":false}}}");
+    config.proxy = NULL;
+    config.ca = (struct kube_pem){.path = "ca"};
+    folder_write("ca", STR("PEM of a file"), 0600);
+    check_info(&config, "{\"apiVersion\":\"" V1 "\",\"kind\":\"ExecCredential\",\"spec\":{"
+                        "\"interactive\":false,\"cluster\":{\"server\":\"https://server:6443\","
+                        "\"certificate-authority-data\":\"UEVNIG9mIGEgZmlsZQ==\","
+                        "\"insecure-skip-tls-verify\":false}}}");
+    config.ca.path = "none";
+    assert_false(exec_run(&config, &outcome));
+    check_contains("no file", outcome.err.text,
+                   "certificate-authority: \"none\": cannot open: No such file");
+}
+
 /* Its standard error is ours; no other descriptor of ours is its. */
 static void test_descriptors(void **state)
 {
@@ -146,13 +178,15 @@ static void test_descriptors(void **state)
     struct exec_outcome outcome;
     struct kube_config config = exec_run_config(NULL);
     int saved = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3),
-        file = open("stderr", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+        file = open("stderr", O_WRONLY | O_CREAT | O_CLOEXEC, 0600),
+        inherited = open("stderr", O_RDONLY); /* as libcurl opens its sockets */
     dup2(file, STDERR_FILENO);
     struct str token =
         printed(&config, "$(echo complaint >&2; ls /proc/self/fd | tr '\\n' .)", &outcome);
     dup2(saved, STDERR_FILENO);
     close(saved);
     close(file);
+    close(inherited);
     /* The last is that by which ls reads the folder. */
     check_text("descriptors", token, STR("0.1.2.3."));
     exec_run_free(&outcome);
@@ -183,9 +217,10 @@ static void test_found_on_path(void **state)
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_arguments),      cmocka_unit_test(test_environment),
-        cmocka_unit_test(test_not_by_a_shell), cmocka_unit_test(test_exec_info),
-        cmocka_unit_test(test_descriptors),    cmocka_unit_test(test_found_on_path),
+        cmocka_unit_test(test_arguments),         cmocka_unit_test(test_environment),
+        cmocka_unit_test(test_not_by_a_shell),    cmocka_unit_test(test_exec_info),
+        cmocka_unit_test(test_exec_info_of_more), cmocka_unit_test(test_descriptors),
+        cmocka_unit_test(test_found_on_path),
     };
     if (argc == 2 && strcmp(argv[1], "say-what-is-given") == 0)
         return say_what_is_given();

@@ -248,6 +248,59 @@ static void test_arena_again(void **state)
     assert_non_null(arena_alloc(&arena, 10));
 }
 
+/* In the place of the C library's: what it is given is taken down. */
+static const char *wiped[64];
+static size_t wiped_len[64], wiped_count;
+
+void explicit_bzero(void *place, size_t len)
+{
+    memset(place, 0, len);
+    wiped[wiped_count] = place;
+    wiped_len[wiped_count++] = len;
+}
+
+/* What it is called where bounds are checked. */
+void __explicit_bzero_chk(void *place, size_t len, size_t size);
+void __explicit_bzero_chk(void *place, size_t len, size_t size)
+{
+    assert_true(len <= size);
+    explicit_bzero(place, len);
+}
+
+static bool was_wiped(const char *place)
+{
+    for (size_t i = 0; i < wiped_count; i++) {
+        if (place >= wiped[i] && place < wiped[i] + wiped_len[i])
+            return true;
+    }
+    return false;
+}
+
+static void test_wipe(void **state)
+{
+    (void)state;
+    static const size_t sizes[] = {1, 200, 100000, 3, 70000};
+    const char *places[COUNT(sizes)];
+    struct buf none = {0}, buf = {0};
+    struct arena arena = {0};
+    wiped_count = 0;
+    buf_wipe(&none);
+    arena_wipe(&arena);
+    assert_int_equal(wiped_count, 0);
+    buf_append_str(&buf, STR("secret"));
+    const char *first = buf.data, *last = buf.data + buf.capacity - 1;
+    buf.len = 1; /* what stood behind it is wiped as well */
+    buf_wipe(&buf);
+    assert_true(was_wiped(first) && was_wiped(last));
+    assert_true(buf.data == NULL && buf.len == 0 && buf.capacity == 0);
+    for (size_t i = 0; i < COUNT(sizes); i++)
+        places[i] = arena_alloc(&arena, sizes[i]);
+    arena_wipe(&arena);
+    for (size_t i = 0; i < COUNT(sizes); i++)
+        assert_true(was_wiped(places[i]) && was_wiped(places[i] + sizes[i] - 1));
+    assert_null(arena.chunks);
+}
+
 static void test_cleanup_close(void **state)
 {
     (void)state;
@@ -276,6 +329,7 @@ int main(void)
         cmocka_unit_test(test_arena_packs_strings),
         cmocka_unit_test(test_arena_is_frugal),
         cmocka_unit_test(test_arena_again),
+        cmocka_unit_test(test_wipe),
         cmocka_unit_test(test_cleanup_close),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,142 @@
+/* kube/handle.h: what libcurl is told. The real one makes handles; its options are taken down. */
+#include "kube/handle.h"
+
+#include "check.h"
+
+/* "OPTION=VALUE" of each, of those that have a number or a text. */
+static struct buf told;
+
+static CURLcode take_down(CURL *easy, CURLoption option, ...)
+{
+    va_list args;
+    assert_non_null(easy);
+    va_start(args, option);
+    if (option < CURLOPTTYPE_OBJECTPOINT) {
+        buf_printf(&told, "%d=%ld\n", (int)option, va_arg(args, long));
+    } else if (option == CURLOPT_PROXY || option == CURLOPT_NOPROXY || option == CURLOPT_CAINFO ||
+               option == CURLOPT_CAPATH || option == CURLOPT_USERNAME ||
+               option == CURLOPT_PASSWORD || option == CURLOPT_URL) {
+        const char *text = va_arg(args, const char *);
+        buf_printf(&told, "%d=%s\n", (int)option, text != NULL ? text : "NULL");
+    }
+    va_end(args);
+    return CURLE_OK;
+}
+
+static void open_handle(const struct kube_config *config)
+{
+    struct error err;
+    struct kube_handle handle = {0};
+    const struct kube_secret secret = {.token = config->token};
+    const struct kube_curl *real = kube_curl_load(&err);
+    assert_non_null(real);
+    struct kube_curl curl = *real;
+    curl.easy_setopt = take_down;
+    told.len = 0;
+    assert_true(kube_handle_open(&handle, &curl, config, "/api", &secret, &err));
+    kube_handle_close(&handle);
+    buf_append_byte(&told, '\0');
+}
+
+/* `value` NULL: it is left as it is. */
+static void check_option(const char *name, CURLoption option, const char *value)
+{
+    char line[128];
+    snprintf(line, sizeof(line), "%d=%s\n", (int)option, value != NULL ? value : "");
+    const char *at = strstr(told.data, line);
+    bool is_told = at != NULL && (at == told.data || at[-1] == '\n');
+    if (value == NULL) {
+        *strchr(line, '\n') = '\0';
+        at = strstr(told.data, line);
+        is_told = at == NULL || (at != told.data && at[-1] != '\n');
+    }
+    if (!is_told)
+        fail_msg("%s: not %s in:\n%s", name, line, told.data);
+}
+
+/* ---- TLS ---- */
+
+static void test_tls(void **state)
+{
+    (void)state;
+    const struct kube_config plain = {.server = "https://h"};
+    struct kube_config config = {.server = "https://h", .ca = {.path = "/ca"}};
+    const struct kube_config insecure = {.server = "https://h", .insecure = true};
+    char minimum[16];
+    snprintf(minimum, sizeof(minimum), "%d", CURL_SSLVERSION_TLSv1_2);
+    open_handle(&plain);
+    check_option("the oldest", CURLOPT_SSLVERSION, minimum);
+    check_option("authorities are read for each connection", CURLOPT_CA_CACHE_TIMEOUT, "0");
+    check_option("the system's", CURLOPT_CAINFO, NULL);
+    check_option("the system's", CURLOPT_CAPATH, NULL);
+    check_option("it is checked", CURLOPT_SSL_VERIFYPEER, NULL);
+    check_option("it is checked", CURLOPT_SSL_VERIFYHOST, NULL);
+    open_handle(&config);
+    check_option("a file", CURLOPT_CAINFO, "/ca");
+    check_option("the system's not as well", CURLOPT_CAPATH, "NULL");
+    check_option("it is checked", CURLOPT_SSL_VERIFYPEER, NULL);
+    config.ca = (struct kube_pem){.data = STR("PEM")};
+    open_handle(&config);
+    check_option("its contents", CURLOPT_CAINFO, NULL);
+    check_option("the system's not as well", CURLOPT_CAPATH, "NULL");
+    open_handle(&insecure);
+    check_option("insecure", CURLOPT_SSL_VERIFYPEER, "0");
+    check_option("insecure", CURLOPT_SSL_VERIFYHOST, "0");
+}
+
+/* ---- the proxy ---- */
+
+static void test_proxy(void **state)
+{
+    (void)state;
+    static const char *const cases[][3] = {
+        {NULL, NULL, NULL}, /* as the environment says */
+        {"http://p:1", "http://p:1", ""},
+        {"https://u:w@p:1", "https://u:w@p:1", ""},
+        {"socks5h://p", "socks5h://p", ""},
+        /* The proxy finds the server's address. */
+        {"socks5://u:w@p:1", "socks5h://u:w@p:1", ""},
+        {"SOCKS5://p", "socks5h://p", ""},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        const struct kube_config config = {.server = "https://h", .proxy = cases[i][0]};
+        open_handle(&config);
+        check_option("proxy", CURLOPT_PROXY, cases[i][1]);
+        check_option("whatever no_proxy says", CURLOPT_NOPROXY, cases[i][2]);
+    }
+}
+
+/* ---- who asks ---- */
+
+static void test_identity(void **state)
+{
+    (void)state;
+    const struct kube_config nobody = {.server = "https://h"};
+    const struct kube_config by_name = {.server = "https://h", .username = "u", .password = "w"};
+    const struct kube_config by_token = {.server = "https://h", .token = STR("t")};
+    open_handle(&nobody);
+    check_option("nobody", CURLOPT_USERNAME, NULL);
+    open_handle(&by_name);
+    check_option("a name", CURLOPT_USERNAME, "u");
+    check_option("a password", CURLOPT_PASSWORD, "w");
+    check_option("where", CURLOPT_URL, "https://h/api");
+    open_handle(&by_token);
+    check_option("a token", CURLOPT_USERNAME, NULL);
+}
+
+static int free_told(void **state)
+{
+    (void)state;
+    buf_free(&told);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_tls),
+        cmocka_unit_test(test_proxy),
+        cmocka_unit_test(test_identity),
+    };
+    return cmocka_run_group_tests(tests, NULL, free_told);
+}
