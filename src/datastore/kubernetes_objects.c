@@ -39,18 +39,12 @@ static struct model_key model_key(const struct known_object *known)
 
 /* ---- an object ---- */
 
-static struct str text_of(const struct doc_node *map, struct str key)
-{
-    const struct doc_node *node = doc_get(map, key);
-    return node != NULL && node->type == DOC_STRING ? node->text : str_make(NULL, 0);
-}
-
 static struct str object_key(const struct doc_node *object, struct buf *out)
 {
     const struct doc_node *metadata = doc_get(object, STR("metadata"));
-    buf_append_str(out, text_of(metadata, STR("namespace")));
+    buf_append_str(out, doc_get_text(metadata, STR("namespace")));
     buf_append_byte(out, '/');
-    buf_append_str(out, text_of(metadata, STR("name")));
+    buf_append_str(out, doc_get_text(metadata, STR("name")));
     return buf_str(out);
 }
 
@@ -74,7 +68,8 @@ static void report(const struct kubernetes_objects *objects, struct str key,
 /* Items of a list need not say what they are; what says so must be what was asked for. */
 static bool is_expected(const struct kubernetes_objects *objects, const struct doc_node *object)
 {
-    struct str api = text_of(object, STR("apiVersion")), kind = text_of(object, STR("kind"));
+    struct str api = doc_get_text(object, STR("apiVersion")),
+               kind = doc_get_text(object, STR("kind"));
     return (api.len == 0 || str_eq(api, objects->api)) &&
            (kind.len == 0 || str_eq(kind, objects->kind));
 }
@@ -85,8 +80,8 @@ static void report_unexpected(const struct kubernetes_objects *objects,
     CLEANUP_ARENA struct arena arena = {0};
     struct model_problem problem = {
         .message = arena_printf(&arena, "the API server says that it is a %s of %s",
-                                quote(text_of(object, STR("kind"))).text,
-                                quote(text_of(object, STR("apiVersion"))).text)};
+                                quote(doc_get_text(object, STR("kind"))).text,
+                                quote(doc_get_text(object, STR("apiVersion"))).text)};
     const struct model_decoded decoded = {.problems = &problem, .problem_count = 1};
     report(objects, key, &decoded);
 }
@@ -197,7 +192,7 @@ static void drop(struct kubernetes_objects *objects, struct known_object *known)
 static void put(struct kubernetes_objects *objects, const struct doc_node *object, struct str key)
 {
     const struct doc_node *metadata = doc_get(object, STR("metadata"));
-    struct str version = text_of(metadata, STR("resourceVersion"));
+    struct str version = doc_get_text(metadata, STR("resourceVersion"));
     struct known_object *known = map_get(&objects->known, key);
     if (known != NULL)
         known->is_seen = true; /* even if nobody can make sense of what it is now */
@@ -206,7 +201,7 @@ static void put(struct kubernetes_objects *objects, const struct doc_node *objec
     struct model_resource *resource = decode(objects, object, key);
     if (resource == NULL)
         return;
-    /* A policy's tier, or an annotation, may give it another name than it had. */
+    /* A policy's tier may give it another name than it had. */
     if (known != NULL && !means(known, &resource->key)) {
         drop(objects, known);
         known = NULL;

@@ -109,15 +109,9 @@ static void end_batch(struct kube_watch *watch)
 
 /* ---- objects ---- */
 
-static struct str text_of(const struct doc_node *map, struct str key)
-{
-    const struct doc_node *node = doc_get(map, key);
-    return node != NULL && node->type == DOC_STRING ? node->text : str_make(NULL, 0);
-}
-
 static void set_version(struct kube_watch *watch, const struct doc_node *object)
 {
-    struct str version = text_of(doc_get(object, STR("metadata")), STR("resourceVersion"));
+    struct str version = doc_get_text(doc_get(object, STR("metadata")), STR("resourceVersion"));
     if (version.len == 0)
         return;
     watch->version.len = 0;
@@ -138,7 +132,7 @@ static const struct doc_node *load(struct kube_watch *watch, struct arena *arena
 
 static bool tell_object(struct kube_watch *watch, const struct doc_node *object, bool is_deleted)
 {
-    if (text_of(doc_get(object, STR("metadata")), STR("name")).len == 0)
+    if (doc_get_text(doc_get(object, STR("metadata")), STR("name")).len == 0)
         return error_set(&watch->why, "the API server sent an object without a name");
     if (watch->has_begun && ++watch->listed > LIST_MOST)
         return error_set(&watch->why, "the API server lists more than %d objects", LIST_MOST);
@@ -166,8 +160,8 @@ static bool on_field(void *ctx, struct str name, struct str json)
     const struct doc_node *metadata = load(watch, &arena, json);
     if (metadata == NULL)
         return false;
-    struct str version = text_of(metadata, STR("resourceVersion"));
-    struct str next_page = text_of(metadata, STR("continue"));
+    struct str version = doc_get_text(metadata, STR("resourceVersion"));
+    struct str next_page = doc_get_text(metadata, STR("continue"));
     if (next_page.len > 0 && str_eq(next_page, buf_str(&watch->next_page)))
         return error_set(&watch->why, "the API server sends the same page of a list for ever");
     watch->version.len = watch->next_page.len = 0;
@@ -183,7 +177,7 @@ static bool ends_list(const struct doc_node *object)
 {
     const struct doc_node *annotations =
         doc_get(doc_get(object, STR("metadata")), STR("annotations"));
-    return str_eq(text_of(annotations, STR("k8s.io/initial-events-end")), STR("true"));
+    return str_eq(doc_get_text(annotations, STR("k8s.io/initial-events-end")), STR("true"));
 }
 
 /* An ERROR holds a Status. */
@@ -193,7 +187,7 @@ static bool take_error(struct kube_watch *watch, const struct doc_node *status)
     bool is_gone = code != NULL && code->type == DOC_INT && code->integer == 410;
     watch->is_expired |= is_gone;
     return error_set(&watch->why, "the watch ended: %s",
-                     quote(text_of(status, STR("message"))).text);
+                     quote(doc_get_text(status, STR("message"))).text);
 }
 
 /* A server that streams lists sends no bookmark before the one that ends the list: an old one, which knows nothing of that and
@@ -211,7 +205,7 @@ static bool on_event(void *ctx, struct str json)
     const struct doc_node *event = load(watch, &arena, json);
     if (event == NULL)
         return false;
-    struct str type = text_of(event, STR("type"));
+    struct str type = doc_get_text(event, STR("type"));
     const struct doc_node *object = doc_get(event, STR("object"));
     if (object == NULL || object->type != DOC_MAP)
         return error_set(&watch->why, "the API server sent an event without an object");
