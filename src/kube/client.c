@@ -6,6 +6,7 @@
 #include "base/list.h"
 #include "base/log.h"
 #include "kube/handle.h"
+#include "kube/missing.h"
 
 enum {
     /* After a request that got no answer, so long no connection is used that was there: its server may hang, where others
@@ -140,6 +141,8 @@ static void finish(struct kube_request *request, CURLcode code)
     } else if (outcome != KUBE_OK) {
         buf_printf(&message, "HTTP status %ld: ", status);
         buf_append_str(&message, status_message(request));
+        if (outcome == KUBE_NOT_FOUND && !kube_missing_is_said(buf_str(&request->error_body)))
+            outcome = KUBE_FAILED;
     }
     end_request(request, outcome, buf_str(&message),
                 retry_after > 0 && retry_after < 3600 ? (unsigned)retry_after : 0);

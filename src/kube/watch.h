@@ -8,7 +8,8 @@
  * nothing; one after a 410 is consistent, in pages.
  *
  * What was told stays true until it is told otherwise: an outage, a refusal (401, 403) or a kind that is not there any more (404)
- * changes nothing. A kind that was not there from the beginning counts as empty, until it is.
+ * changes nothing. A kind that was not there from the beginning counts as empty, until it is; so says the API server itself, or nobody
+ * (kube/missing.h).
  *
  * Threads: the loop's. Source: Kubernetes' documentation, "Kubernetes API Concepts".
  */

@@ -118,7 +118,7 @@ static void test_relist_at_the_end_of_a_batch(void **state)
         {"]",
          {"of a kind that is not there",
           true,
-          {{AS_LIST, REFUSAL(404, ""), 0, 0},
+          {{AS_LIST, MISSING, 0, 0},
            {AS_FRESH_LIST, BODY(LIST("9", "", OBJECT("b", "8"))), 0, 30010},
            {AS_WATCH("9"), STREAM("", 40000), 0, 10},
            {AS_WATCH("9"), QUIET, 0, 10}},
@@ -162,9 +162,9 @@ static void test_built_in(void **state)
 {
     (void)state;
     static const struct step steps[] = {
-        {AS_STREAM, REFUSAL(404, STATUS("404", "who?")), 0, 0},
+        {AS_STREAM, REFUSAL(404, NOT_FOUND("who?")), 0, 0},
         {AS_STREAM, STREAM(END("7"), LONG), FIRST_PAUSE},
-        {AS_WATCH("7"), REFUSAL(404, ""), 0, 10},
+        {AS_WATCH("7"), MISSING, 0, 10},
         {AS_WATCH("7"), QUIET, FIRST_PAUSE},
     };
     const struct kube_watch_options options = {.path = "/api/v1/things", .is_built_in = true};
@@ -173,7 +173,7 @@ static void test_built_in(void **state)
     loop_run(world.loop);
     check_steps(&world);
     check_text("trace", buf_str(&world.trace),
-               STR("[{HTTP status 404: who?}[].{}{HTTP status 404: }"));
+               STR("[{HTTP status 404: who?}[].{}{HTTP status 404: 404 page not found\n}"));
     world_end(&world);
 }
 
@@ -198,7 +198,7 @@ static void test_try_soon(void **state)
         {5000,
          {"a pause because there is no such kind",
           true,
-          {{AS_LIST, REFUSAL(404, ""), 0, 0}, {AS_LIST, BODY(LIST("7", "", "")), 10000, 30010}},
+          {{AS_LIST, MISSING, 0, 0}, {AS_LIST, BODY(LIST("7", "", "")), 10000, 30010}},
           "[]." NO_KIND "[]."}},
         {1000,
          {"a list",
@@ -246,7 +246,7 @@ static void test_is_live(void **state)
           {{AS_LIST, BODY(LIST("7", "", "")), 0, 0}, {AS_WATCH("7"), OPEN(""), 0, 0}},
           "[]."}},
         {false, {"a pause", false, {{AS_STREAM, REFUSAL(500, ""), 0, 0}}, "[{HTTP status 500: }"}},
-        {false, {"no such kind", false, {{AS_STREAM, REFUSAL(404, ""), 0, 0}}, "[]." NO_KIND}},
+        {false, {"no such kind", false, {{AS_STREAM, MISSING, 0, 0}}, "[]." NO_KIND}},
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
         struct world world = {0};

@@ -336,7 +336,7 @@ static void test_watches(void **state)
         {"a list after an outage is again one of the cache",
          true,
          {LISTED,
-          {AS_WATCH("7"), REFUSAL(404, ""), 0, 10},
+          {AS_WATCH("7"), MISSING, 0, 10},
           {AS_LIST, BODY(LIST("20", "", OBJECT("a", "5"))), 10000, 30100},
           {AS_WATCH("20"), QUIET, 0, 10}},
          "[+a.].{there is no such kind in the cluster}[+a.]."},

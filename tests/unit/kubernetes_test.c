@@ -24,7 +24,7 @@ static void test_in_sync(void **state)
          {WITH_CRDS,
           {POLICIES, {.ending = API_OPEN, .body = STR_INIT(EVENT("ADDED", POLICY("a", "1")) END)}}},
          "+NetworkPolicy n/a "},
-        {"a kind that is not there is empty", {WITH_CRDS, {POLICIES, {.status = 404}}}, ""},
+        {"a kind that is not there is empty", {WITH_CRDS, {POLICIES, {IS_MISSING}}}, ""},
         {"no group of Calico", {{0}}, ""},
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
@@ -49,6 +49,10 @@ static void test_not_in_sync(void **state)
     } cases[] = {
         {"a right is missing", {WITH_CRDS, {"/api/v1/pods", {.status = 403}}}},
         {"a right is missing, of Calico's", {WITH_CRDS, {POLICIES, {.status = 403}}}},
+        {"somebody else's 404, of a kind", {WITH_CRDS, {POLICIES, {.status = 404}}}},
+        {"somebody else's 404, of a group",
+         {{ASK_CRD, {.status = 404, .body = STR_INIT("<html>404 page not found</html>")}}}},
+        {"somebody else's 404, of the other group", {{ASK_V3, {.status = 404}}}},
         {"a list has no end", {WITH_CRDS, {POLICIES, {.ending = API_OPEN, .body = STR_INIT("")}}}},
         {"a list is none", {WITH_CRDS, {POLICIES, {.body = STR_INIT("{}")}}}},
         {"no answer", {WITH_CRDS, {POLICIES, {.ending = API_NOTHING}}}},

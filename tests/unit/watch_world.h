@@ -172,7 +172,9 @@ static inline void check_steps(struct world *world)
     "{\"type\":\"BOOKMARK\",\"object\":{\"metadata\":{\"resourceVersion\":\"" version              \
     "\",\"annotations\":{\"k8s.io/initial-events-end\":\"true\"}}}}\n"
 #define STATUS(code, text) "{\"kind\":\"Status\",\"code\":" code ",\"message\":\"" text "\"}"
-#define ERROR(code, text)  "{\"type\":\"ERROR\",\"object\":" STATUS(code, text) "}\n"
+#define NOT_FOUND(text)                                                                            \
+    "{\"kind\":\"Status\",\"code\":404,\"reason\":\"NotFound\",\"message\":\"" text "\"}"
+#define ERROR(code, text) "{\"type\":\"ERROR\",\"object\":" STATUS(code, text) "}\n"
 #define LIST(version, more, items)                                                                 \
     "{\"kind\":\"List\",\"metadata\":{\"resourceVersion\":\"" version "\"" more                    \
     "},\"items\":[" items "]}"
@@ -204,6 +206,8 @@ static inline void check_steps(struct world *world)
         .status = (code), .headers = "Retry-After: " seconds "\r\n",                               \
         .body = STR_INIT(STATUS("429", "slower"))                                                  \
     }
+
+#define MISSING REFUSAL(404, "404 page not found\n")
 
 #define NO_KIND "{there is no such kind in the cluster}"
 
