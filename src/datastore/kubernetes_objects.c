@@ -12,6 +12,7 @@ struct known_object {
     bool is_seen; /* in the list that is under way */
     bool is_told; /* the sink has a version of it */
     bool is_renamed;
+    bool is_wanted;                   /* must be told again */
     uint32_t key_len;                 /* of the object's name */
     uint32_t namespace_len, name_len; /* of the resource's */
     char text
@@ -173,16 +174,24 @@ static struct known_object *find_twin(const struct kubernetes_objects *objects,
     return other;
 }
 
+static void want(struct kubernetes_objects *objects, struct known_object *known, bool is_wanted)
+{
+    objects->wanted += is_wanted;
+    objects->wanted -= known->is_wanted;
+    known->is_wanted = is_wanted;
+}
+
 static void drop(struct kubernetes_objects *objects, struct known_object *known)
 {
     struct model_key key = model_key(known);
     struct known_object *twin = find_twin(objects, known);
+    want(objects, known, false);
     if (known->is_renamed)
         remove_renamed(objects, known);
     map_remove(&objects->known, known_key(known));
     if (twin != NULL) {
-        twin->version = 0; /* so that the list tells it again */
-        objects->needs_relist = true;
+        twin->version = 0; /* whoever comes with it next, it is told again */
+        want(objects, twin, true);
     } else if (known->is_told) {
         objects->sink->remove(objects->sink->ctx, &key);
     }
@@ -210,6 +219,7 @@ static void put(struct kubernetes_objects *objects, const struct doc_node *objec
         known = remember(objects, key, &resource->key);
     known->version = map_hash(version);
     known->is_seen = true;
+    want(objects, known, false);
     if (datastore_is_used(resource, known->is_told)) {
         known->is_told = true;
         objects->sink->update(objects->sink->ctx, resource);
@@ -232,13 +242,42 @@ void kubernetes_objects_take(struct kubernetes_objects *objects, const struct do
         drop(objects, known);
 }
 
+/* ---- wanted ones ---- */
+
+struct str kubernetes_objects_wanted(const struct kubernetes_objects *objects)
+{
+    size_t position = 0;
+    struct map_entry *entry;
+    while (objects->wanted > 0 && (entry = map_next(&objects->known, &position)) != NULL) {
+        const struct known_object *known = entry->value;
+        if (known->is_wanted)
+            return known_key(known);
+    }
+    return str_make(NULL, 0);
+}
+
+void kubernetes_objects_take_wanted(struct kubernetes_objects *objects, struct str key,
+                                    const struct doc_node *object)
+{
+    CLEANUP_BUF struct buf text = {0};
+    const struct known_object *known = map_get(&objects->known, key);
+    if (known != NULL && known->is_wanted && str_eq(object_key(object, &text), key))
+        put(objects, object, key);
+}
+
+void kubernetes_objects_give_up(struct kubernetes_objects *objects, struct str key)
+{
+    struct known_object *known = map_get(&objects->known, key);
+    if (known != NULL)
+        want(objects, known, false);
+}
+
 /* ---- lists ---- */
 
 void kubernetes_objects_begin(struct kubernetes_objects *objects)
 {
     size_t position = 0;
     struct map_entry *entry;
-    objects->needs_relist = false;
     while ((entry = map_next(&objects->known, &position)) != NULL)
         ((struct known_object *)entry->value)->is_seen = false;
 }

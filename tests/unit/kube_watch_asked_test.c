@@ -1,137 +1,5 @@
-/* kube/watch.h: lists that are asked for at any time, options, and whether it is live. */
+/* kube/watch.h: options, hurry, and what is known. */
 #include "watch_world.h"
-
-/* ---- lists that are asked for ---- */
-
-static void relist(void *ctx)
-{
-    kube_watch_relist(((struct world *)ctx)->watch);
-}
-
-/* At any time: `after` milliseconds. What was under way is not heard any more. */
-static void test_relist(void **state)
-{
-    (void)state;
-    static const struct {
-        uint64_t after;
-        struct script script;
-    } cases[] = {
-        {3000,
-         {"while it watches",
-          true,
-          {LISTED,
-           {AS_WATCH("7"), STREAM("", 100000), 0, 10},
-           {AS_FRESH_LIST, BODY(LIST("9", "", OBJECT("b", "8"))), 2000, 3600},
-           {AS_WATCH("9"), QUIET, 0, 10}},
-          "[+a.].[+b.]."}},
-        {3000,
-         {"while it lists",
-          true,
-          {{AS_LIST, OPEN("{\"items\":[" OBJECT("a", "5")), 0, 0},
-           {AS_FRESH_LIST, BODY(LIST("9", "", OBJECT("b", "8"))), 2000, 3600},
-           {AS_WATCH("9"), QUIET, 0, 10}},
-          "[+a.[+b.]."}},
-        {3000,
-         {"while a list is streamed",
-          false,
-          {{AS_STREAM, OPEN(ADDED("a", "5")), 0, 0},
-           {AS_STREAM, STREAM(ADDED("b", "5") END("7"), LONG), 2000, 3600}},
-          "[+a.[+b]."}},
-        {3000,
-         {"while it pauses",
-          true,
-          {{AS_LIST, BUSY(429, "20"), 0, 0},
-           {AS_FRESH_LIST, BODY(LIST("9", "", OBJECT("b", "8"))), 2000, 3600},
-           {AS_WATCH("9"), STREAM("", 30000), 0, 10},
-           {AS_WATCH("9"), QUIET, 0, 10}},
-          "[{HTTP status 429: slower}[+b.].{}"}},
-    };
-    for (size_t i = 0; i < COUNT(cases); i++) {
-        struct world world = {0};
-        script_start(&world, &cases[i].script);
-        struct loop_timer timer = {.callback = relist, .ctx = &world};
-        loop_arm(world.loop, &timer, cases[i].after);
-        script_end(&world, &cases[i].script);
-    }
-}
-
-static void relist_once(void *ctx)
-{
-    struct world *world = ctx;
-    buf_append_str(&world->trace, STR("."));
-    if (!world->has_asked && str_contains(buf_str(&world->trace), str_from_c(world->ask_after))) {
-        world->has_asked = true;
-        buf_append_str(&world->trace, STR("!"));
-        kube_watch_relist(world->watch);
-    }
-}
-
-/* From within batch_end: one list, and one watch behind it. */
-static void test_relist_at_the_end_of_a_batch(void **state)
-{
-    (void)state;
-    static const struct {
-        const char *after;
-        struct script script;
-    } cases[] = {
-        {"]",
-         {"behind a list",
-          true,
-          {LISTED,
-           {AS_FRESH_LIST, BODY(LIST("9", "", OBJECT("b", "8"))), 0, 520},
-           {AS_WATCH("9"), STREAM("", 10000), 0, 10},
-           {AS_WATCH("9"), QUIET, 0, 10}},
-          "[+a.].![+b.]."}},
-        {"+a",
-         {"in a list",
-          true,
-          {LISTED,
-           {AS_FRESH_LIST, BODY(LIST("9", "", OBJECT("b", "8"))), 0, 520},
-           {AS_WATCH("9"), STREAM("", 10000), 0, 10},
-           {AS_WATCH("9"), QUIET, 0, 10}},
-          "[+a.![+b.]."}},
-        {"]",
-         {"behind an empty page",
-          true,
-          {{AS_LIST, BODY(LIST("7", MORE("p2"), OBJECT("a", "5"))), 0, 0},
-           {AS_PAGE("p2"), BODY(LIST("7", "", "")), 0, 10},
-           {AS_FRESH_LIST, BODY(LIST("9", "", OBJECT("b", "8"))), 0, 520},
-           {AS_WATCH("9"), STREAM("", 10000), 0, 10},
-           {AS_WATCH("9"), QUIET, 0, 10}},
-          "[+a.].![+b.]."}},
-        {"]",
-         {"behind a streamed list",
-          false,
-          {{AS_STREAM, STREAM(ADDED("a", "5") END("7"), LONG), 0, 0},
-           {AS_STREAM, STREAM(ADDED("b", "8") END("9"), 10000), 0, 520},
-           {AS_WATCH("9"), QUIET, 0, 10}},
-          "[+a].![+b]."}},
-        {"-a",
-         {"in a watch",
-          true,
-          {LISTED,
-           {AS_WATCH("7"), STREAM(DELETED("a", "8"), LONG), 0, 10},
-           {AS_FRESH_LIST, BODY(LIST("9", "", OBJECT("b", "8"))), 0, 520},
-           {AS_WATCH("9"), STREAM("", 10000), 0, 10},
-           {AS_WATCH("9"), QUIET, 0, 10}},
-          "[+a.].-a.![+b.]."}},
-        {"]",
-         {"of a kind that is not there",
-          true,
-          {{AS_LIST, MISSING, 0, 0},
-           {AS_FRESH_LIST, BODY(LIST("9", "", OBJECT("b", "8"))), 0, 30010},
-           {AS_WATCH("9"), STREAM("", 40000), 0, 10},
-           {AS_WATCH("9"), QUIET, 0, 10}},
-          "[].!" NO_KIND "[+b.].{}"}},
-    };
-    for (size_t i = 0; i < COUNT(cases); i++) {
-        struct world world = {.ask_after = cases[i].after, .batch_end = relist_once};
-        script_start(&world, &cases[i].script);
-        script_end(&world, &cases[i].script);
-    }
-}
-
-/* ---- the rest ---- */
 
 static void test_options(void **state)
 {
@@ -177,45 +45,67 @@ static void test_built_in(void **state)
     world_end(&world);
 }
 
+/* When the script has come so far, and again and again. */
 static void try_soon(void *ctx)
 {
-    kube_watch_try_soon(((struct world *)ctx)->watch);
+    struct world *world = ctx;
+    if (world->step >= world->hurry_at)
+        kube_watch_try_soon(world->watch);
+    loop_arm(world->loop, &world->hurry, 100);
 }
 
-/* Who waits because of a failure comes soon; for all others it means nothing. */
+/* Who waits because of a failure comes soon, but not before the server wishes; for all others it means nothing. */
 static void test_try_soon(void **state)
 {
     (void)state;
     static const struct {
-        uint64_t after;
+        size_t hurry_at;
         struct script script;
     } cases[] = {
-        {5000,
+        {6,
          {"a pause after a failure",
           true,
-          {{AS_LIST, BUSY(429, "60"), 0, 0}, {AS_LIST, BODY(LIST("7", "", "")), 4000, 5600}},
+          {{AS_LIST, REFUSAL(503, ""), 0, 0},
+           {AS_LIST, REFUSAL(503, ""), FIRST_PAUSE},
+           {AS_LIST, REFUSAL(503, ""), SECOND_PAUSE},
+           {AS_LIST, REFUSAL(503, ""), 1000, 3010},
+           {AS_LIST, REFUSAL(503, ""), 2000, 6010},
+           {AS_LIST, REFUSAL(503, ""), 4000, 12010},
+           {AS_LIST, BODY(LIST("7", "", "")), 0, 5110}}, /* and not 8000, 24010 */
+          "[{HTTP status 503: }[[[[[[]."}},
+        {1,
+         {"a pause that the server has asked for",
+          true,
+          {{AS_LIST, BUSY(429, "60"), 0, 0}, {AS_LIST, BODY(LIST("7", "", "")), 60000, 61010}},
           "[{HTTP status 429: slower}[]."}},
-        {5000,
+        {1,
          {"a pause because there is no such kind",
           true,
-          {{AS_LIST, MISSING, 0, 0}, {AS_LIST, BODY(LIST("7", "", "")), 10000, 30010}},
+          {{AS_LIST, MISSING, 0, 0}, {AS_LIST, BODY(LIST("7", "", "")), FIRST_LOOK}},
           "[]." NO_KIND "[]."}},
-        {1000,
+        {2,
+         {"a pause because there is no such kind any more, after a failure",
+          true,
+          {{AS_LIST, REFUSAL(503, ""), 0, 0},
+           {AS_LIST, MISSING, FIRST_PAUSE},
+           {AS_LIST, BODY(LIST("7", "", "")), FIRST_LOOK}},
+          "[{HTTP status 503: }[]." NO_KIND "[]."}},
+        {1,
          {"a list",
           true,
           {{AS_LIST, OPEN("{\"items\":["), 0, 0}, {AS_LIST, BODY(LIST("7", "", "")), 30000, 36000}},
           "[{the API server has gone silent}[]."}},
-        {1000,
+        {1,
          {"a watch",
           true,
           {LISTED, {AS_WATCH("7"), QUIET, 0, 10}, {AS_WATCH("7"), QUIET, 0, 10}},
           "[+a.]."}},
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
-        struct world world = {0};
+        struct world world = {.hurry_at = cases[i].hurry_at};
         script_start(&world, &cases[i].script);
-        struct loop_timer timer = {.callback = try_soon, .ctx = &world};
-        loop_arm(world.loop, &timer, cases[i].after);
+        world.hurry = (struct loop_timer){.callback = try_soon, .ctx = &world};
+        loop_arm(world.loop, &world.hurry, 100);
         script_end(&world, &cases[i].script);
     }
 }
@@ -264,9 +154,10 @@ static void test_is_live(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_relist),   cmocka_unit_test(test_relist_at_the_end_of_a_batch),
-        cmocka_unit_test(test_options),  cmocka_unit_test(test_built_in),
-        cmocka_unit_test(test_try_soon), cmocka_unit_test(test_is_live),
+        cmocka_unit_test(test_options),
+        cmocka_unit_test(test_built_in),
+        cmocka_unit_test(test_try_soon),
+        cmocka_unit_test(test_is_live),
     };
     clock_patience = 5;
     log_set_level(LOG_ERROR + 1);

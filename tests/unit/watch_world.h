@@ -33,11 +33,9 @@ struct world {
     size_t step, step_count;
     uint64_t replied, answered; /* when the step before began and ended, as loop_now */
     bool is_late, is_unexpected;
-    void (*batch_end)(void *ctx); /* NULL: it is taken down */
-    const char *ask_after;        /* for that function */
-    bool has_asked;
+    size_t hurry_at; /* a step, for kube_watch_try_soon */
     struct buf trace;
-    struct loop_timer too_late, over;
+    struct loop_timer too_late, over, hurry;
 };
 
 /* [ begin, ] whole, +NAME there, -NAME gone, . the end of a batch, {PROBLEM}, {} none any more. */
@@ -128,8 +126,6 @@ static inline void world_start(struct world *world, const struct kube_watch_opti
     struct kube_watch_events own = events;
     struct error err;
     own.ctx = world;
-    if (world->batch_end != NULL)
-        own.batch_end = world->batch_end;
     world->loop = loop_new(&err);
     api_server_start(&world->server, world->loop, world_play, world);
     snprintf(server, sizeof(server), "http://127.0.0.1:%u", world->server.port);
@@ -223,6 +219,11 @@ static inline void check_steps(struct world *world)
 /* After a first failure, and after a second in a row. */
 #define FIRST_PAUSE  250, 760
 #define SECOND_PAUSE 500, 1510
+/* After a watch that had worked, or a version that is too old: when all nodes come. */
+#define LOST_PAUSE 0, 5010
+/* Before a kind that is not there is looked for again, and again. */
+#define FIRST_LOOK  10000, 30010
+#define SECOND_LOOK 20000, 60010
 
 /* Longer than it takes a watch to count as one that works. */
 #define LONG 3000
