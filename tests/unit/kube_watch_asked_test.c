@@ -25,6 +25,37 @@ static void test_options(void **state)
     world_end(&world);
 }
 
+/* A list without an end is given up; so many are fine, and a watch may have any number. */
+static void test_most(void **state)
+{
+    (void)state;
+    static const struct script scripts[] = {
+        {"just so many",
+         true,
+         {{AS_LIST, BODY(LIST("7", MORE("p2"), OBJECT("a", "5"))), 0, 0},
+          {AS_PAGE("p2"), BODY(LIST("7", "", OBJECT("b", "5"))), 0, 10},
+          {AS_WATCH("7"), STREAM(ADDED("c", "8") ADDED("d", "9") ADDED("e", "10"), LONG), 0, 10},
+          {AS_WATCH("10"), QUIET, 0, 10}},
+         "[+a.+b.].+c+d+e."},
+        {"one more, in pages",
+         true,
+         {{AS_LIST, BODY(LIST("7", MORE("p2"), OBJECT("a", "5"))), 0, 0},
+          {AS_PAGE("p2"), BODY(LIST("7", "", OBJECT("b", "5") "," OBJECT("c", "5"))), 0, 10},
+          {AS_LIST, BODY(LIST("7", "", "")), FIRST_PAUSE}},
+         "[+a.+b.{the API server lists more than 2 objects}[]."},
+        {"one more, streamed",
+         false,
+         {{AS_STREAM, STREAM(ADDED("a", "5") ADDED("b", "6") ADDED("c", "7") END("7"), LONG), 0, 0},
+          {AS_STREAM, STREAM(END("7"), LONG), FIRST_PAUSE}},
+         "[+a+b.{the API server lists more than 2 objects}[]."},
+    };
+    for (size_t i = 0; i < COUNT(scripts); i++) {
+        struct world world = {.most = 2};
+        script_start(&world, &scripts[i]);
+        script_end(&world, &scripts[i]);
+    }
+}
+
 /* What every server has is not empty because of a 404. */
 static void test_built_in(void **state)
 {
@@ -111,39 +142,71 @@ static void test_try_soon(void **state)
 }
 
 /* Live is who watches, and not who lists, or waits. */
-static void test_is_live(void **state)
+static void test_state(void **state)
 {
     (void)state;
     static const struct {
         bool is_live;
+        enum kube_watch_known known;
         struct script script;
     } cases[] = {
-        {false, {"a list", false, {{AS_STREAM, OPEN(ADDED("a", "5")), 0, 0}}, "[+a."}},
+        {false,
+         KUBE_WATCH_NOTHING,
+         {"a list", false, {{AS_STREAM, OPEN(ADDED("a", "5")), 0, 0}}, "[+a."}},
         {true,
+         KUBE_WATCH_LIST,
          {"a list that is whole",
           false,
           {{AS_STREAM, OPEN(ADDED("a", "5") END("7")), 0, 0}},
           "[+a]."}},
         {false,
+         KUBE_WATCH_LIST,
          {"a watch that was not answered",
           true,
           {LISTED, {AS_WATCH("7"), {.ending = API_NOTHING}, 0, 10}},
           "[+a.]."}},
-        {false, {"a list in pages", true, {{AS_LIST, OPEN(""), 0, 0}}, "["}},
+        {false, KUBE_WATCH_NOTHING, {"a list in pages", true, {{AS_LIST, OPEN(""), 0, 0}}, "["}},
         {true,
+         KUBE_WATCH_LIST,
          {"a watch",
           true,
           {{AS_LIST, BODY(LIST("7", "", "")), 0, 0}, {AS_WATCH("7"), OPEN(""), 0, 0}},
           "[]."}},
-        {false, {"a pause", false, {{AS_STREAM, REFUSAL(500, ""), 0, 0}}, "[{HTTP status 500: }"}},
-        {false, {"no such kind", false, {{AS_STREAM, MISSING, 0, 0}}, "[]." NO_KIND}},
+        {false,
+         KUBE_WATCH_NOTHING,
+         {"a pause", false, {{AS_STREAM, REFUSAL(500, ""), 0, 0}}, "[{HTTP status 500: }"}},
+        {false,
+         KUBE_WATCH_MISSING,
+         {"no such kind", false, {{AS_STREAM, MISSING, 0, 0}}, "[]." NO_KIND}},
+        {false,
+         KUBE_WATCH_NOTHING,
+         {"no such kind, and then it is refused",
+          false,
+          {{AS_STREAM, MISSING, 0, 0}, {AS_STREAM, REFUSAL(403, ""), FIRST_LOOK}},
+          "[]." NO_KIND "[{HTTP status 403: }"}},
+        {false,
+         KUBE_WATCH_MISSING,
+         {"no such kind after all",
+          false,
+          {{AS_STREAM, MISSING, 0, 0},
+           {AS_STREAM, REFUSAL(403, ""), FIRST_LOOK},
+           {AS_STREAM, MISSING, FIRST_PAUSE}},
+          "[]." NO_KIND "[{HTTP status 403: }[" NO_KIND}},
+        {false,
+         KUBE_WATCH_LIST,
+         {"no such kind any more",
+          true,
+          {LISTED, {AS_WATCH("7"), MISSING, 0, 10}},
+          "[+a.]." NO_KIND}},
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
         struct world world = {0};
         script_start(&world, &cases[i].script);
         CHECK(cases[i].script.name, !kube_watch_is_live(world.watch));
+        CHECK(cases[i].script.name, kube_watch_known(world.watch) == KUBE_WATCH_NOTHING);
         loop_run(world.loop);
         CHECK(cases[i].script.name, kube_watch_is_live(world.watch) == cases[i].is_live);
+        CHECK(cases[i].script.name, kube_watch_known(world.watch) == cases[i].known);
         loop_arm(world.loop, &world.over, 1);
         /* It may be freed at any time. */
         script_end(&world, &cases[i].script);
@@ -154,10 +217,9 @@ static void test_is_live(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_options),
-        cmocka_unit_test(test_built_in),
-        cmocka_unit_test(test_try_soon),
-        cmocka_unit_test(test_is_live),
+        cmocka_unit_test(test_options),  cmocka_unit_test(test_most),
+        cmocka_unit_test(test_built_in), cmocka_unit_test(test_try_soon),
+        cmocka_unit_test(test_state),
     };
     clock_patience = 5;
     log_set_level(LOG_ERROR + 1);

@@ -438,9 +438,8 @@ static void test_changes(void **state)
         memset(&cluster, 0, sizeof(cluster));
         tell_list(&world, &cluster);
         check_from_scratch(&world, &cluster);
-        assert_int_equal(world.objects.known.count + world.objects.renamed.count +
-                             world.objects.wanted,
-                         0);
+        assert_int_equal(
+            world.objects.known.count + world.objects.renamed.count + world.objects.wanted, 0);
         world_end(&world);
     }
 }

@@ -82,6 +82,22 @@ static void test_not_in_sync(void **state)
     }
 }
 
+/* Kinds that are not installed are neither missing nor there; what is not readable is missing. */
+static void test_stats(void **state)
+{
+    (void)state;
+    static const struct route routes[] = {WITH_CRDS,
+                                          {POLICIES, {IS_MISSING}},
+                                          {"/apis/crd.projectcalico.org/v1/tiers", {.status = 403}},
+                                          {0}};
+    struct world world = {.routes = routes};
+    world_start(&world, NULL);
+    clock_pass(world.loop, 5000);
+    check_number("kinds", (long long)kubernetes_stats(world.kubernetes).kinds, SIDECAR_KINDS - 1);
+    check_number("live", (long long)kubernetes_stats(world.kubernetes).live, SIDECAR_KINDS - 2);
+    world_end(&world);
+}
+
 /* What was in the way goes away: it is in sync soon. */
 static void test_in_sync_later(void **state)
 {
@@ -207,9 +223,13 @@ static void test_close(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_in_sync),       cmocka_unit_test(test_not_in_sync),
-        cmocka_unit_test(test_in_sync_later), cmocka_unit_test(test_group_comes_later),
-        cmocka_unit_test(test_outage),        cmocka_unit_test(test_all_come_back_together),
+        cmocka_unit_test(test_in_sync),
+        cmocka_unit_test(test_not_in_sync),
+        cmocka_unit_test(test_stats),
+        cmocka_unit_test(test_in_sync_later),
+        cmocka_unit_test(test_group_comes_later),
+        cmocka_unit_test(test_outage),
+        cmocka_unit_test(test_all_come_back_together),
         cmocka_unit_test(test_close),
     };
     unsetenv("CALICO_API_GROUP");

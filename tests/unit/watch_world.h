@@ -33,6 +33,7 @@ struct world {
     size_t step, step_count;
     uint64_t replied, answered; /* when the step before began and ended, as loop_now */
     bool is_late, is_unexpected;
+    unsigned most;   /* objects of a list; 0: any number */
     size_t hurry_at; /* a step, for kube_watch_try_soon */
     struct buf trace;
     struct loop_timer too_late, over, hurry;
@@ -245,8 +246,8 @@ struct script {
 /* Starts a watch, and plays the script to it. */
 static inline void script_start(struct world *world, const struct script *script)
 {
-    const struct kube_watch_options options = {.path = "/api/v1/things",
-                                               .no_streaming = script->no_streaming};
+    const struct kube_watch_options options = {
+        .path = "/api/v1/things", .no_streaming = script->no_streaming, .most = world->most};
     world->name = script->name;
     world->steps = script->steps;
     while (world->step_count < COUNT(script->steps) &&
