@@ -1,4 +1,5 @@
 /* kube/watch.h: refusals, silence, pauses; streams that never come to their end. */
+#include "kube/pause.h"
 #include "watch_world.h"
 
 static void test_refusals(void **state)
@@ -235,6 +236,30 @@ static void test_starts_are_spread(void **state)
     assert_true(most - least > 100);
 }
 
+/* The connection of a watch that has worked breaks, as it does for all nodes when a server goes away: they do not come back at once. */
+static void test_losses_are_spread(void **state)
+{
+    (void)state;
+    enum { WATCHES = 20 };
+    const struct kube_watch_options options = {.path = "/api/v1/things", .no_streaming = true};
+    uint64_t most = 0;
+    for (size_t i = 0; i < WATCHES; i++) {
+        static const struct step steps[] = {
+            LISTED,
+            {AS_WATCH("7"), {.ending = API_CUT, .lasts = LONG}, 0, 10},
+            {AS_WATCH("7"), QUIET, LOST_PAUSE}};
+        struct world world = {.name = "loss", .steps = steps, .step_count = COUNT(steps)};
+        world_start(&world, &options);
+        uint64_t begun = world.answered;
+        loop_run(world.loop);
+        check_steps(&world);
+        uint64_t took = world.replied - begun;
+        most = took > most ? took : most;
+        world_end(&world);
+    }
+    assert_true(most > KUBE_PAUSE_START + LONG + 1000);
+}
+
 /* ---- streams that never come to their end ---- */
 
 struct talker {
@@ -296,9 +321,13 @@ static void test_stream_without_an_end(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_refusals),          cmocka_unit_test(test_retry_after),
-        cmocka_unit_test(test_silence),           cmocka_unit_test(test_pauses_grow),
-        cmocka_unit_test(test_starts_are_spread), cmocka_unit_test(test_stream_without_an_end),
+        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_retry_after),
+        cmocka_unit_test(test_silence),
+        cmocka_unit_test(test_pauses_grow),
+        cmocka_unit_test(test_starts_are_spread),
+        cmocka_unit_test(test_losses_are_spread),
+        cmocka_unit_test(test_stream_without_an_end),
     };
     clock_patience = 5;
     log_set_level(LOG_ERROR + 1);

@@ -7,7 +7,8 @@
 
 #define CRD STR_INIT("crd.projectcalico.org/v1")
 
-/* Steps: "[" a list begins, "]" it ends, "-JSON" an object goes, all else an object that is there. */
+/* Steps: "[" a list begins, "]" it ends, "-JSON" an object goes, "?JSON" what was asked for as n/a, "!" is given up, all else an
+ * object that is there. */
 static const struct sequence {
     const char *name;
     struct str api, kind;
@@ -185,6 +186,36 @@ static const struct sequence {
       "-" POLICY("a", "2", "", "")},
      "+NetworkPolicy n/default.a\n+NetworkPolicy n/a\n-NetworkPolicy n/a\n",
      0},
+#define TWINS POLICY("a", "1", "", ""), POLICY("default.a", "1", "", "")
+    {"the one that is left is wanted, and comes",
+     POLICIES,
+     {TWINS, "-" POLICY("default.a", "2", "", ""), "?" POLICY("a", "1", "", ""),
+      "?" POLICY("a", "1", "", "")},
+     "+NetworkPolicy n/a\n+NetworkPolicy n/a\n+NetworkPolicy n/a\n",
+     0},
+    {"it has come before: what was asked for may be older",
+     POLICIES,
+     {TWINS, "-" POLICY("default.a", "2", "", ""), POLICY("a", "9", "", ""),
+      "?" POLICY("a", "1", "", "")},
+     "+NetworkPolicy n/a\n+NetworkPolicy n/a\n+NetworkPolicy n/a\n",
+     0},
+    {"it has gone before",
+     POLICIES,
+     {TWINS, "-" POLICY("default.a", "2", "", ""), "-" POLICY("a", "9", "", ""),
+      "?" POLICY("a", "1", "", "")},
+     "+NetworkPolicy n/a\n+NetworkPolicy n/a\n-NetworkPolicy n/a\n",
+     0},
+    {"another comes",
+     POLICIES,
+     {TWINS, "-" POLICY("default.a", "2", "", ""), "?" POLICY("b", "1", "", ""), "?{}"},
+     "+NetworkPolicy n/a\n+NetworkPolicy n/a\n",
+     1},
+    {"it does not come, but later",
+     POLICIES,
+     {TWINS, "-" POLICY("default.a", "2", "", ""), "!", "!", POLICY("a", "1", "", "")},
+     "+NetworkPolicy n/a\n+NetworkPolicy n/a\n+NetworkPolicy n/a\n",
+     0},
+    {"nobody has asked", POLICIES, {"?" POLICY("a", "1", "", ""), "!"}, "", 0},
     {"another tier gives it its whole name",
      POLICIES,
      {POLICY("default.a", "1", "", ""), POLICY("default.a", "2", "\"tier\":\"t\"", ""),
@@ -238,12 +269,23 @@ static const struct sequence {
      1},
 };
 
+static void take_wanted(struct world *world, struct str json)
+{
+    CLEANUP_ARENA struct arena arena = {0};
+    struct doc_file file = doc_load(&arena, json, true);
+    kubernetes_objects_take_wanted(&world->objects, STR("n/a"), file.entries[0].root);
+}
+
 static void step(struct world *world, const char *text)
 {
     if (strcmp(text, "[") == 0)
         kubernetes_objects_begin(&world->objects);
     else if (strcmp(text, "]") == 0)
         kubernetes_objects_end(&world->objects);
+    else if (text[0] == '?')
+        take_wanted(world, str_from_c(text + 1));
+    else if (text[0] == '!')
+        kubernetes_objects_give_up(&world->objects, STR("n/a"));
     else
         world_take(world, str_from_c(text[0] == '-' ? text + 1 : text), text[0] == '-');
 }

@@ -187,16 +187,16 @@ static void test_all_come_back_together(void **state)
 {
     (void)state;
     static const struct route routes[] = {WITH_CRDS, {0}};
-    for (unsigned is_given = 0; is_given < 2; is_given++) {
+    for (unsigned i = 0; i < 6; i++) {
         struct world world = {.routes = routes, .is_down = true};
-        if (is_given == 1)
+        if (i == 0)
             setenv("CALICO_API_GROUP", "projectcalico.org/v3", 1);
         world_start(&world, NULL);
         unsetenv("CALICO_API_GROUP");
         clock_pass(world.loop, 300 * 1000);
         check_world_trace("before", &world, "");
         world.is_down = false;
-        for (int i = 0; i < 100 && kubernetes_stats(world.kubernetes).live == 0; i++)
+        for (int j = 0; j < 100 && kubernetes_stats(world.kubernetes).live == 0; j++)
             clock_pass(world.loop, 500);
         clock_pass(world.loop, 8000);
         check_number("live", (long long)kubernetes_stats(world.kubernetes).live, SIDECAR_KINDS);
