@@ -40,7 +40,7 @@ struct kube_watch_options {
     const char *const *drop; /* fields that are not needed (kube/split.h); NULL: all are */
     bool is_built_in;        /* every API server has it: 404 comes from something else */
     bool no_streaming;       /* do not try to stream the list */
-    unsigned most;           /* objects of one list, which is refused if it has more; 0: 1,000,000 */
+    unsigned most; /* objects of one list, which is refused if it has more; 0: 1,000,000 */
 };
 
 /* All is borrowed. It starts within half a second. */
