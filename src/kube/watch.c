@@ -259,7 +259,7 @@ static void forget_request(struct kube_watch *watch)
 static void fail(struct kube_watch *watch, const char *problem, unsigned retry_after)
 {
     if (watch->known == KUBE_WATCH_MISSING)
-        watch->known = KUBE_WATCH_NOTHING; /* who refuses it has it */
+        watch->known = KUBE_WATCH_NOTHING; /* now nobody knows */
     watch->state = PAUSING;
     kube_pause_after_failure(&watch->pause, retry_after);
     tell_problem(watch, problem);
