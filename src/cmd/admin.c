@@ -39,7 +39,8 @@ static void write_staged(struct buf *out, const struct authz_snapshot *snapshot)
 static void write_kubernetes(struct buf *out, const struct kubernetes *kubernetes)
 {
     struct kubernetes_stats stats = kubernetes_stats(kubernetes);
-    metrics_gauge(out, "dikastes_kubernetes_kinds", "Kinds that are read from the API server.",
+    metrics_gauge(out, "dikastes_kubernetes_kinds",
+                  "Kinds that are read from the API server, of those that are installed.",
                   (double)stats.kinds);
     metrics_gauge(out, "dikastes_kubernetes_watches", "Of them those that are being watched now.",
                   (double)stats.live);

@@ -2,11 +2,8 @@
  * command line and the process; node/csi.h is what it answers. */
 #include <errno.h>
 #include <linux/capability.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/epoll.h>
-#include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -14,6 +11,7 @@
 #include "base/loop.h"
 #include "cmd/options.h"
 #include "cmd/privileges.h"
+#include "cmd/signals.h"
 #include "node/config.h"
 #include "node/csi.h"
 #include "node/stale.h"
@@ -34,7 +32,7 @@ struct csi_options {
 
 struct process {
     struct loop *loop;
-    struct loop_watch signals;
+    struct signals signals;
     struct grpc_server *server;
     struct csi_driver driver;
     struct grpc_method methods[CSI_METHODS];
@@ -49,36 +47,17 @@ static void on_drained(void *ctx)
     loop_stop(p->loop);
 }
 
-static void on_signal(void *ctx, uint32_t events)
+static void on_signal(void *ctx, const char *name)
 {
     struct process *p = ctx;
-    struct signalfd_siginfo info;
-    (void)events;
-    while (read(p->signals.fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
-        if (p->draining) {
-            log_message(LOG_WARNING, "Asked to stop a second time: stopping at once");
-            loop_stop(p->loop);
-            return;
-        }
-        p->draining = true;
-        log_event(LOG_INFO, "Stopping",
-                  LOG_C("reason", info.ssi_signo == SIGTERM ? "SIGTERM" : "SIGINT"));
-        grpc_server_drain(p->server, DRAIN_PATIENCE, on_drained, p);
+    if (p->draining) {
+        log_message(LOG_WARNING, "Asked to stop a second time: stopping at once");
+        loop_stop(p->loop);
+        return;
     }
-}
-
-static bool start_signals(struct process *p, struct error *err)
-{
-    sigset_t set;
-    sigemptyset(&set);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGINT);
-    signal(SIGPIPE, SIG_IGN);
-    sigprocmask(SIG_BLOCK, &set, NULL);
-    p->signals = (struct loop_watch){signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC), on_signal, p};
-    if (p->signals.fd < 0)
-        return error_set(err, "cannot watch signals: %s", strerror(errno));
-    return loop_add(p->loop, &p->signals, EPOLLIN, err);
+    p->draining = true;
+    log_event(LOG_INFO, "Stopping", LOG_C("reason", name));
+    grpc_server_drain(p->server, DRAIN_PATIENCE, on_drained, p);
 }
 
 /* ---- serving ---- */
@@ -117,9 +96,10 @@ static bool run(struct process *p, const char *endpoint, const char *kubelet, st
     struct listen_socket listener;
     /* What is made has the modes that it is asked to have, whoever started this. */
     umask(0022);
-    p->signals.fd = -1;
+    p->signals.watch.fd = -1;
     p->loop = loop_new(err);
-    bool ok = p->loop != NULL && start_signals(p, err) && privileges_keep(mounting, err);
+    bool ok = p->loop != NULL && signals_start(&p->signals, p->loop, on_signal, p, err) &&
+              privileges_keep(mounting, err);
     /* Only root may connect: whoever does can have any volume for any pod. Calls wait in the socket's queue until what is stale
      * has gone. */
     if (ok && listen_unix(endpoint, 0700, &listener, err)) {
@@ -128,8 +108,7 @@ static bool run(struct process *p, const char *endpoint, const char *kubelet, st
     } else {
         ok = false;
     }
-    if (p->signals.fd >= 0)
-        close(p->signals.fd);
+    signals_stop(&p->signals);
     loop_free(p->loop);
     return ok;
 }

@@ -3,17 +3,15 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <malloc.h>
-#include <signal.h>
 #include <stdlib.h>
-#include <sys/epoll.h>
 #include <sys/resource.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/loop.h"
 #include "cmd/felix_ports.h"
 #include "cmd/felix_settings.h"
+#include "cmd/signals.h"
 #include "datastore/directory.h"
 
 /* When a prefix that cannot be served under is tried again, in milliseconds. */
@@ -21,7 +19,7 @@ enum { RETRY_PAUSE = 2000 };
 
 struct felix_agent {
     struct loop *loop;
-    struct loop_watch signals;
+    struct signals signals;
     struct felix_config *config;
     struct felix_settings settings;
     struct directory *directory; /* this, or the next two */
@@ -186,31 +184,11 @@ static bool open_datastore(struct felix_agent *agent, struct error *err)
 
 /* ---- the process ---- */
 
-static void on_signal(void *ctx, uint32_t events)
+static void on_signal(void *ctx, const char *name)
 {
-    struct felix_agent *agent = ctx;
-    struct signalfd_siginfo info;
-    (void)events;
-    while (read(agent->signals.fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
-        log_event(LOG_INFO, "Stopping",
-                  LOG_C("reason", info.ssi_signo == SIGTERM ? "SIGTERM" : "SIGINT"));
-        loop_stop(agent->loop);
-    }
-}
-
-static bool start_signals(struct felix_agent *agent, struct error *err)
-{
-    sigset_t set;
-    sigemptyset(&set);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGINT);
-    signal(SIGPIPE, SIG_IGN);
-    sigprocmask(SIG_BLOCK, &set, NULL);
-    agent->signals =
-        (struct loop_watch){signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC), on_signal, agent};
-    if (agent->signals.fd < 0)
-        return error_set(err, "cannot watch signals: %s", strerror(errno));
-    return loop_add(agent->loop, &agent->signals, EPOLLIN, err);
+    const struct felix_agent *agent = ctx;
+    log_event(LOG_INFO, "Stopping", LOG_C("reason", name));
+    loop_stop(agent->loop);
 }
 
 /* Hundreds of pods with a socket and a connection each. */
@@ -235,7 +213,7 @@ static bool start(struct felix_agent *agent, struct error *err)
 {
     const struct endpoints_scope scope = {.node = felix_config_get(agent->config, FELIX_HOSTNAME)};
     agent->loop = loop_new(err);
-    if (agent->loop == NULL || !start_signals(agent, err))
+    if (agent->loop == NULL || !signals_start(&agent->signals, agent->loop, on_signal, agent, err))
         return false;
     raise_file_limit();
     felix_ports_init(&agent->ports, agent->loop, agent->config, &agent->status);
@@ -264,14 +242,13 @@ static void stop(struct felix_agent *agent)
     calc_free(agent->calc);
     felix_settings_free(&agent->settings);
     free(agent->prefix);
-    if (agent->signals.fd >= 0)
-        close(agent->signals.fd);
+    signals_stop(&agent->signals);
     loop_free(agent->loop);
 }
 
 bool felix_agent_run(struct felix_config *config, struct error *err)
 {
-    struct felix_agent agent = {.config = config, .signals.fd = -1};
+    struct felix_agent agent = {.config = config, .signals.watch.fd = -1};
     felix_status_init(&agent.status);
     bool ok = start(&agent, err);
     if (ok) {

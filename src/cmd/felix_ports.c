@@ -109,7 +109,8 @@ static void write_sync(struct buf *out, const struct felix_status *status)
 static void write_kubernetes(struct buf *out, const struct felix_status *status)
 {
     struct kubernetes_stats stats = kubernetes_stats(status->kubernetes);
-    metrics_gauge(out, "felix_kubernetes_kinds", "Kinds that are read from the API server.",
+    metrics_gauge(out, "felix_kubernetes_kinds",
+                  "Kinds that are read from the API server, of those that are installed.",
                   (double)stats.kinds);
     metrics_gauge(out, "felix_kubernetes_watches", "Of them those that are being watched now.",
                   (double)stats.live);

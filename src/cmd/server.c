@@ -4,11 +4,8 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/epoll.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include "authz/keeper.h"
@@ -21,6 +18,7 @@
 #include "cmd/harden.h"
 #include "cmd/options.h"
 #include "cmd/policy_source.h"
+#include "cmd/signals.h"
 #include "cmd/worker.h"
 
 /* How long calls in flight may take to end after SIGTERM, in milliseconds. */
@@ -37,7 +35,7 @@ struct server_options {
 
 struct server {
     struct loop *loop;
-    struct loop_watch signals;
+    struct signals signals;
     struct loop_timer sweep, stopping;
     bool draining;
     struct identity_domains domains;
@@ -130,28 +128,9 @@ static void on_terminate(void *ctx)
         stop(s, "HTTP termination request");
 }
 
-static void on_signal(void *ctx, uint32_t events)
+static void on_signal(void *ctx, const char *name)
 {
-    struct server *s = ctx;
-    struct signalfd_siginfo info;
-    (void)events;
-    while (read(s->signals.fd, &info, sizeof(info)) == (ssize_t)sizeof(info))
-        stop(s, info.ssi_signo == SIGTERM ? "SIGTERM" : "SIGINT");
-}
-
-/* Before any thread is started, so that all of them leave these signals to the main loop. */
-static bool start_signals(struct server *s, struct error *err)
-{
-    sigset_t set;
-    sigemptyset(&set);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGINT);
-    signal(SIGPIPE, SIG_IGN);
-    pthread_sigmask(SIG_BLOCK, &set, NULL);
-    s->signals = (struct loop_watch){signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC), on_signal, s};
-    if (s->signals.fd < 0)
-        return error_set(err, "cannot watch signals: %s", strerror(errno));
-    return loop_add(s->loop, &s->signals, EPOLLIN, err);
+    stop(ctx, name);
 }
 
 /* ---- the server ---- */
@@ -211,8 +190,7 @@ static void free_server(struct server *s)
     free(s->workers);
     authz_snapshot_unref(s->snapshot);
     authz_keeper_free(s->keeper);
-    if (s->signals.fd >= 0)
-        close(s->signals.fd);
+    signals_stop(&s->signals);
     loop_free(s->loop);
 }
 
@@ -232,11 +210,11 @@ static bool start(struct server *s, const struct server_options *o, int listen_f
 
 static bool run_server(struct server *s, const struct server_options *o, struct error *err)
 {
-    s->signals.fd = -1;
+    s->signals.watch.fd = -1;
     s->sweep = (struct loop_timer){.callback = on_sweep, .ctx = s};
     s->stopping = (struct loop_timer){.callback = on_stopping, .ctx = s};
     s->loop = loop_new(err);
-    if (s->loop == NULL || !start_signals(s, err))
+    if (s->loop == NULL || !signals_start(&s->signals, s->loop, on_signal, s, err))
         return false;
     /* Listening comes first: a path that cannot be had is the likelier mistake, and Envoy may connect at once. Until the policy
      * is read, its calls wait in the socket's queue. */

@@ -2,24 +2,14 @@
 
 #include <stdlib.h>
 
-#include "base/clock.h"
 #include "base/log.h"
+#include "datastore/kubernetes_group.h"
 #include "datastore/kubernetes_kinds.h"
 #include "datastore/kubernetes_objects.h"
+#include "datastore/kubernetes_reread.h"
 #include "kube/client.h"
 #include "kube/curl.h"
-#include "kube/problem.h"
-#include "kube/split.h"
 #include "kube/watch.h"
-
-enum {
-    /* Milliseconds between two looks at which groups there are: while Calico's is not there, and while nobody knows; as
-     * long again at random. */
-    MISSING_PAUSE = 10 * 1000,
-    RETRY_PAUSE = 500,
-    DISCOVERY_SILENCE = 30 * 1000,
-    DISCOVERY_LIMIT = 4 * 1024 * 1024,
-};
 
 /* One kind that is read. */
 struct reader {
@@ -27,6 +17,7 @@ struct reader {
     const struct kubernetes_kind *kind;
     struct kubernetes_objects objects;
     struct kube_watch *watch; /* NULL: it does not start before the group of Calico is known */
+    struct kubernetes_reread *reread; /* so is it */
     char *path, *query;
     bool is_whole;
 };
@@ -44,13 +35,7 @@ struct kubernetes {
     bool has_looked;       /* whether it is there is known */
     bool in_sync;
     bool has_news; /* since the last batch_end */
-    struct loop_timer discovery;
-    struct kube_request *request; /* of the discovery */
-    struct kube_split *answer;    /* to it */
-    size_t asked;                 /* for which of the groups */
-    bool is_forbidden;            /* to see one of them */
-    size_t discovered;            /* bytes of its answer so far */
-    struct error told;            /* what was in its way; empty: nothing */
+    struct kubernetes_group *group;
 };
 
 /* ---- objects ---- */
@@ -120,16 +105,14 @@ static void on_batch_end(void *ctx)
 {
     struct reader *reader = ctx;
     end_batch(reader->kubernetes);
-    if (reader->objects.needs_relist && reader->watch != NULL) {
-        reader->objects.needs_relist = false;
-        kube_watch_relist(reader->watch);
-    }
+    kubernetes_reread_look(reader->reread);
 }
 
 /* What is in the way of one kind is often in the way of all, and so is its end. */
 static void try_others(const struct reader *reader)
 {
     const struct kubernetes *k = reader->kubernetes;
+    kubernetes_group_try_soon(k->group);
     for (size_t i = 0; i < k->reader_count; i++) {
         if (k->readers[i].watch != NULL && &k->readers[i] != reader)
             kube_watch_try_soon(k->readers[i].watch);
@@ -138,11 +121,14 @@ static void try_others(const struct reader *reader)
 
 static void on_watch_problem(void *ctx, const char *problem)
 {
+    static const char *const words[] = {
+        [KUBE_WATCH_NOTHING] = "Cannot read from the API server; trying again",
+        [KUBE_WATCH_MISSING] = "Not installed in the cluster: it counts as empty, until it is",
+        [KUBE_WATCH_LIST] = "Cannot read from the API server; what was read stays in force",
+    };
     const struct reader *reader = ctx;
     if (problem != NULL) {
-        log_event(LOG_WARNING,
-                  reader->is_whole ? "Cannot read from the API server; what was read stays in force"
-                                   : "Cannot read from the API server; trying again",
+        log_event(LOG_WARNING, words[kube_watch_known(reader->watch)],
                   LOG_C("resource", reader->path), LOG_C("problem", problem));
         return;
     }
@@ -163,6 +149,21 @@ static char *format_path(const struct kubernetes *k, const struct kubernetes_kin
     return mem_strndup(buf_str(&path));
 }
 
+static struct kubernetes_reread *make_reread(struct reader *reader)
+{
+    const struct kubernetes *k = reader->kubernetes;
+    const struct kubernetes_reread_options options = {.loop = k->loop,
+                                                      .client = k->client,
+                                                      .objects = &reader->objects,
+                                                      .path = reader->path,
+                                                      .is_of_namespace = reader->kind->is_policy &&
+                                                                         k->namespace != NULL,
+                                                      .drop = reader->kind->drop,
+                                                      .batch_end = on_batch_end,
+                                                      .ctx = reader};
+    return kubernetes_reread_new(&options);
+}
+
 static void start_reader(struct reader *reader)
 {
     struct kubernetes *k = reader->kubernetes;
@@ -175,6 +176,7 @@ static void start_reader(struct reader *reader)
                                                .drop = reader->kind->drop,
                                                .is_built_in = reader->kind->group != NULL};
     reader->watch = kube_watch_new(k->loop, k->client, &options, &events);
+    reader->reread = make_reread(reader);
 }
 
 static char *format_query(const struct kubernetes_kind *kind, const char *node)
@@ -204,18 +206,13 @@ static void make_readers(struct kubernetes *k, const char *node)
     }
 }
 
-/* ---- which group Calico's resources are in ---- */
+/* ---- Calico's resources ---- */
 
-/* Both hold the same kinds; of several that are there the first is the one to read. */
-static const struct str calico_apis[] = {STR_INIT("crd.projectcalico.org/v1"),
-                                         STR_INIT("projectcalico.org/v3")};
-enum { CALICO_APIS = sizeof(calico_apis) / sizeof(calico_apis[0]) };
-
-static void use_group(struct kubernetes *k, struct str api)
+static void on_group_found(void *ctx, struct str api)
 {
+    struct kubernetes *k = ctx;
     k->calico_api = api;
     k->has_looked = true;
-    k->told.text[0] = '\0';
     log_event(LOG_INFO, "Reading Calico's resources", LOG_STR("group", api));
     for (size_t i = 0; i < k->reader_count; i++) {
         if (k->readers[i].watch == NULL)
@@ -223,112 +220,13 @@ static void use_group(struct kubernetes *k, struct str api)
     }
 }
 
-static void look_again(struct kubernetes *k, uint64_t pause)
+static void on_group_missing(void *ctx)
 {
-    uint64_t spread = clock_nanoseconds() % pause; /* nodes that started together part */
-    k->asked = 0;
-    k->is_forbidden = false;
-    loop_arm(k->loop, &k->discovery, pause + spread);
-}
-
-static void use_none(struct kubernetes *k)
-{
-    if (!k->has_looked)
-        log_message(LOG_WARNING, "Calico's resources are not installed in the cluster; Kubernetes' "
-                                 "own policies are in force, and Calico's will be when they are");
+    struct kubernetes *k = ctx;
+    log_message(LOG_WARNING, "Calico's resources are not installed in the cluster; Kubernetes' own "
+                             "policies are in force, and Calico's will be when they are");
     k->has_looked = true;
-    k->told.text[0] = '\0';
-    look_again(k, MISSING_PAUSE);
     end_batch(k);
-}
-
-static void tell_discovery_problem(struct kubernetes *k, struct str message)
-{
-    CLEANUP_FREE char *problem = mem_strndup(message);
-    if (kube_problem_is_another(problem, k->told.text))
-        log_event(LOG_WARNING, "Cannot ask the API server for Calico's resources; trying again",
-                  LOG_C("server", k->config->server), LOG_C("problem", problem));
-    error_set(&k->told, "%s", problem);
-}
-
-static bool on_discovery_data(void *ctx, struct str bytes)
-{
-    struct kubernetes *k = ctx;
-    struct error unused;
-    k->discovered += bytes.len;
-    return k->discovered <= DISCOVERY_LIMIT && kube_split_feed(k->answer, bytes, &unused);
-}
-
-static bool pass_item(void *ctx, struct str json)
-{
-    (void)ctx;
-    (void)json;
-    return true;
-}
-
-static bool pass_field(void *ctx, struct str name, struct str json)
-{
-    (void)name;
-    return pass_item(ctx, json);
-}
-
-/* It may be that the first is not there, and that we may not see the second: then nobody knows. */
-static void on_discovery_end(void *ctx, enum kube_outcome outcome, struct str message,
-                             unsigned retry_after)
-{
-    struct kubernetes *k = ctx;
-    k->request = NULL;
-    if (outcome == KUBE_OK && kube_split_is_complete(k->answer)) {
-        use_group(k, calico_apis[k->asked]);
-        return;
-    }
-    if (outcome == KUBE_OK)
-        message = STR("the answer broke off, or is no list");
-    bool goes_on = outcome == KUBE_NOT_FOUND || outcome == KUBE_FORBIDDEN;
-    k->is_forbidden |= outcome == KUBE_FORBIDDEN;
-    if (outcome != KUBE_NOT_FOUND)
-        tell_discovery_problem(k, message);
-    if (goes_on && ++k->asked < CALICO_APIS)
-        loop_arm(k->loop, &k->discovery, 0);
-    else if (goes_on && !k->is_forbidden)
-        use_none(k);
-    else
-        look_again(k, retry_after > 0 ? retry_after * 1000 : RETRY_PAUSE);
-}
-
-/* Asks for one policy of a group, since that says for sure whether there are any: a server that has just started lists no groups of
- * CRDs for a second, but answers to this that it is not ready. */
-static void discover(void *ctx)
-{
-    struct kubernetes *k = ctx;
-    const struct kube_callbacks callbacks = {on_discovery_data, NULL, on_discovery_end, k};
-    const struct kube_split_events pieces = {pass_item, pass_field, NULL};
-    CLEANUP_BUF struct buf path = {0};
-    buf_printf(&path, "/apis/%.*s/globalnetworkpolicies?limit=1", STR_ARG(calico_apis[k->asked]));
-    buf_append_byte(&path, '\0');
-    k->discovered = 0;
-    kube_split_free(k->answer);
-    k->answer = kube_split_new(SPLIT_LIST, NULL, NULL, &pieces);
-    k->request = kube_request_start(k->client, path.data, DISCOVERY_SILENCE, &callbacks);
-}
-
-/* The environment decides, or else the server. */
-static bool start_discovery(struct kubernetes *k, struct error *err)
-{
-    const char *given = getenv("CALICO_API_GROUP");
-    if (given == NULL || given[0] == '\0') {
-        loop_arm(k->loop, &k->discovery, 0);
-        return true;
-    }
-    for (size_t i = 0; i < CALICO_APIS; i++) {
-        if (str_eq_nocase(str_from_c(given), calico_apis[i])) {
-            use_group(k, calico_apis[i]);
-            return true;
-        }
-    }
-    return error_set(err, "CALICO_API_GROUP: %s is neither %.*s nor %.*s",
-                     quote(str_from_c(given)).text, STR_ARG(calico_apis[0]),
-                     STR_ARG(calico_apis[1]));
 }
 
 /* ---- the datastore ---- */
@@ -346,7 +244,6 @@ struct kubernetes *kubernetes_open(struct loop *loop, const struct kubernetes_op
     k->sink = *sink;
     k->inner = (struct datastore_sink){
         .update = on_update, .remove = on_remove, .problem = on_problem, .ctx = k};
-    k->discovery = (struct loop_timer){.callback = discover, .ctx = k};
     k->config = options->config;
     k->namespace = options->namespace != NULL ? mem_strndup(str_from_c(options->namespace)) : NULL;
     k->client = kube_client_new(loop, k->config, err);
@@ -354,11 +251,13 @@ struct kubernetes *kubernetes_open(struct loop *loop, const struct kubernetes_op
         kubernetes_close(k);
         return NULL;
     }
-    make_readers(k, options->node);
-    if (!start_discovery(k, err)) {
+    const struct kubernetes_group_events events = {on_group_found, on_group_missing, k};
+    k->group = kubernetes_group_new(loop, k->client, k->config->server, &events, err);
+    if (k->group == NULL) {
         kubernetes_close(k);
         return NULL;
     }
+    make_readers(k, options->node);
     log_event(LOG_INFO, "Reading from the API server", LOG_C("server", k->config->server),
               LOG_C("by", k->config->source));
     return k;
@@ -368,17 +267,16 @@ void kubernetes_close(struct kubernetes *k)
 {
     if (k == NULL)
         return;
-    loop_disarm(k->loop, &k->discovery);
-    kube_request_cancel(k->request);
+    kubernetes_group_free(k->group);
     for (size_t i = 0; i < k->reader_count; i++) {
         kube_watch_free(k->readers[i].watch);
+        kubernetes_reread_free(k->readers[i].reread);
         kubernetes_objects_free(&k->readers[i].objects);
         free(k->readers[i].path);
         free(k->readers[i].query);
     }
     free(k->readers);
     kube_client_free(k->client);
-    kube_split_free(k->answer);
     free(k->namespace);
     free(k);
 }
@@ -389,8 +287,10 @@ struct kubernetes_stats kubernetes_stats(const struct kubernetes *k)
     struct kubernetes_stats stats = {.requests = client.requests, .bytes = client.bytes};
     for (size_t i = 0; i < k->reader_count; i++) {
         const struct reader *reader = &k->readers[i];
-        stats.kinds += reader->watch != NULL;
-        stats.live += reader->watch != NULL && kube_watch_is_live(reader->watch);
+        if (reader->watch != NULL) {
+            stats.kinds += kube_watch_known(reader->watch) != KUBE_WATCH_MISSING;
+            stats.live += kube_watch_is_live(reader->watch);
+        }
         stats.objects += reader->objects.known.count;
     }
     return stats;

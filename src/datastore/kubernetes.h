@@ -3,7 +3,7 @@
  * Calico's are read in the group in which they are stored: crd.projectcalico.org/v1, or projectcalico.org/v3 where only that is there (if
  * both are, the second is served by Calico's API server from the first). CALICO_API_GROUP in the environment says which, as with
  * upstream; without it, globalnetworkpolicies must be listable in the group that is there, or (404) in neither. Kinds that are not
- * installed count as empty; they are found when they are installed later.
+ * installed (says the API server; another's 404 is an error) count as empty; they are found when they are installed later.
  *
  * It is in sync once every kind was read. After that nothing that the API server fails to say changes anything: what was read stays
  * in force.

@@ -12,6 +12,7 @@ struct known_object {
     bool is_seen; /* in the list that is under way */
     bool is_told; /* the sink has a version of it */
     bool is_renamed;
+    bool is_wanted;                   /* must be told again */
     uint32_t key_len;                 /* of the object's name */
     uint32_t namespace_len, name_len; /* of the resource's */
     char text
@@ -39,18 +40,12 @@ static struct model_key model_key(const struct known_object *known)
 
 /* ---- an object ---- */
 
-static struct str text_of(const struct doc_node *map, struct str key)
-{
-    const struct doc_node *node = doc_get(map, key);
-    return node != NULL && node->type == DOC_STRING ? node->text : str_make(NULL, 0);
-}
-
 static struct str object_key(const struct doc_node *object, struct buf *out)
 {
     const struct doc_node *metadata = doc_get(object, STR("metadata"));
-    buf_append_str(out, text_of(metadata, STR("namespace")));
+    buf_append_str(out, doc_get_text(metadata, STR("namespace")));
     buf_append_byte(out, '/');
-    buf_append_str(out, text_of(metadata, STR("name")));
+    buf_append_str(out, doc_get_text(metadata, STR("name")));
     return buf_str(out);
 }
 
@@ -74,7 +69,8 @@ static void report(const struct kubernetes_objects *objects, struct str key,
 /* Items of a list need not say what they are; what says so must be what was asked for. */
 static bool is_expected(const struct kubernetes_objects *objects, const struct doc_node *object)
 {
-    struct str api = text_of(object, STR("apiVersion")), kind = text_of(object, STR("kind"));
+    struct str api = doc_get_text(object, STR("apiVersion")),
+               kind = doc_get_text(object, STR("kind"));
     return (api.len == 0 || str_eq(api, objects->api)) &&
            (kind.len == 0 || str_eq(kind, objects->kind));
 }
@@ -85,8 +81,8 @@ static void report_unexpected(const struct kubernetes_objects *objects,
     CLEANUP_ARENA struct arena arena = {0};
     struct model_problem problem = {
         .message = arena_printf(&arena, "the API server says that it is a %s of %s",
-                                quote(text_of(object, STR("kind"))).text,
-                                quote(text_of(object, STR("apiVersion"))).text)};
+                                quote(doc_get_text(object, STR("kind"))).text,
+                                quote(doc_get_text(object, STR("apiVersion"))).text)};
     const struct model_decoded decoded = {.problems = &problem, .problem_count = 1};
     report(objects, key, &decoded);
 }
@@ -178,16 +174,24 @@ static struct known_object *find_twin(const struct kubernetes_objects *objects,
     return other;
 }
 
+static void want(struct kubernetes_objects *objects, struct known_object *known, bool is_wanted)
+{
+    objects->wanted += is_wanted;
+    objects->wanted -= known->is_wanted;
+    known->is_wanted = is_wanted;
+}
+
 static void drop(struct kubernetes_objects *objects, struct known_object *known)
 {
     struct model_key key = model_key(known);
     struct known_object *twin = find_twin(objects, known);
+    want(objects, known, false);
     if (known->is_renamed)
         remove_renamed(objects, known);
     map_remove(&objects->known, known_key(known));
     if (twin != NULL) {
-        twin->version = 0; /* so that the list tells it again */
-        objects->needs_relist = true;
+        twin->version = 0; /* whoever comes with it next, it is told again */
+        want(objects, twin, true);
     } else if (known->is_told) {
         objects->sink->remove(objects->sink->ctx, &key);
     }
@@ -197,7 +201,7 @@ static void drop(struct kubernetes_objects *objects, struct known_object *known)
 static void put(struct kubernetes_objects *objects, const struct doc_node *object, struct str key)
 {
     const struct doc_node *metadata = doc_get(object, STR("metadata"));
-    struct str version = text_of(metadata, STR("resourceVersion"));
+    struct str version = doc_get_text(metadata, STR("resourceVersion"));
     struct known_object *known = map_get(&objects->known, key);
     if (known != NULL)
         known->is_seen = true; /* even if nobody can make sense of what it is now */
@@ -206,7 +210,7 @@ static void put(struct kubernetes_objects *objects, const struct doc_node *objec
     struct model_resource *resource = decode(objects, object, key);
     if (resource == NULL)
         return;
-    /* A policy's tier, or an annotation, may give it another name than it had. */
+    /* A policy's tier may give it another name than it had. */
     if (known != NULL && !means(known, &resource->key)) {
         drop(objects, known);
         known = NULL;
@@ -215,6 +219,7 @@ static void put(struct kubernetes_objects *objects, const struct doc_node *objec
         known = remember(objects, key, &resource->key);
     known->version = map_hash(version);
     known->is_seen = true;
+    want(objects, known, false);
     if (datastore_is_used(resource, known->is_told)) {
         known->is_told = true;
         objects->sink->update(objects->sink->ctx, resource);
@@ -237,13 +242,42 @@ void kubernetes_objects_take(struct kubernetes_objects *objects, const struct do
         drop(objects, known);
 }
 
+/* ---- wanted ones ---- */
+
+struct str kubernetes_objects_wanted(const struct kubernetes_objects *objects)
+{
+    size_t position = 0;
+    struct map_entry *entry;
+    while (objects->wanted > 0 && (entry = map_next(&objects->known, &position)) != NULL) {
+        const struct known_object *known = entry->value;
+        if (known->is_wanted)
+            return known_key(known);
+    }
+    return str_make(NULL, 0);
+}
+
+void kubernetes_objects_take_wanted(struct kubernetes_objects *objects, struct str key,
+                                    const struct doc_node *object)
+{
+    CLEANUP_BUF struct buf text = {0};
+    const struct known_object *known = map_get(&objects->known, key);
+    if (known != NULL && known->is_wanted && str_eq(object_key(object, &text), key))
+        put(objects, object, key);
+}
+
+void kubernetes_objects_give_up(struct kubernetes_objects *objects, struct str key)
+{
+    struct known_object *known = map_get(&objects->known, key);
+    if (known != NULL)
+        want(objects, known, false);
+}
+
 /* ---- lists ---- */
 
 void kubernetes_objects_begin(struct kubernetes_objects *objects)
 {
     size_t position = 0;
     struct map_entry *entry;
-    objects->needs_relist = false;
     while ((entry = map_next(&objects->known, &position)) != NULL)
         ((struct known_object *)entry->value)->is_seen = false;
 }

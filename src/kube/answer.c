@@ -1,5 +1,7 @@
 #include "kube/answer.h"
 
+#include "kube/missing.h"
+
 enum kube_outcome kube_answer_outcome(long status)
 {
     switch (status) {
@@ -18,6 +20,12 @@ enum kube_outcome kube_answer_outcome(long status)
             return KUBE_OK;
         return status >= 400 && status < 500 ? KUBE_INVALID : KUBE_FAILED;
     }
+}
+
+enum kube_outcome kube_answer_whole_outcome(long status, struct str body)
+{
+    enum kube_outcome outcome = kube_answer_outcome(status);
+    return outcome == KUBE_NOT_FOUND && !kube_missing_is_said(body) ? KUBE_FAILED : outcome;
 }
 
 struct str kube_answer_message(struct str body)

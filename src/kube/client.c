@@ -119,6 +119,7 @@ static void finish(struct kube_request *request, CURLcode code)
     } else if (outcome != KUBE_OK) {
         buf_printf(&message, "HTTP status %ld: ", status);
         buf_append_str(&message, kube_answer_message(buf_str(&request->error_body)));
+        outcome = kube_answer_whole_outcome(status, buf_str(&request->error_body));
     }
     end_request(request, outcome, buf_str(&message),
                 retry_after > 0 && retry_after < 3600 ? (unsigned)retry_after : 0);

@@ -23,12 +23,12 @@ enum kube_outcome {
     KUBE_OK,           /* 2xx, and the body came to its end */
     KUBE_UNAUTHORIZED, /* 401 */
     KUBE_FORBIDDEN,    /* 403 */
-    KUBE_NOT_FOUND,    /* 404 */
+    KUBE_NOT_FOUND,    /* 404, of an API server (kube/missing.h) */
     KUBE_GONE,         /* 410 */
     KUBE_INVALID,      /* another 4xx: what was asked is not understood */
     KUBE_BUSY,         /* 429 */
     KUBE_SILENT,       /* nothing came for too long */
-    KUBE_FAILED, /* 5xx, no connection, a connection that broke, no credentials, cut off by on_data */
+    KUBE_FAILED, /* 5xx, another's 404, no connection, a connection that broke, no credentials, cut off by on_data */
 };
 
 struct kube_callbacks {

@@ -72,12 +72,6 @@ static void fail(struct kube_exec_run *run, struct error *err)
 
 /* ---- what it said ---- */
 
-static struct str text_of(const struct doc_node *map, struct str key)
-{
-    const struct doc_node *node = doc_get(map, key);
-    return node != NULL && node->type == DOC_STRING ? node->text : str_make(NULL, 0);
-}
-
 static bool parse(struct arena *arena, const struct kube_exec *exec, struct str text,
                   struct kube_exec_result *result, struct error *err)
 {
@@ -85,14 +79,14 @@ static bool parse(struct arena *arena, const struct kube_exec *exec, struct str 
     if (file.count != 1 || file.entries[0].failed)
         return error_set(err, "printed no JSON");
     const struct doc_node *root = file.entries[0].root, *status = doc_get(root, STR("status"));
-    if (!str_eq(text_of(root, STR("kind")), STR("ExecCredential")) ||
-        !str_eq(text_of(root, STR("apiVersion")), str_from_c(exec->api_version)))
+    if (!str_eq(doc_get_text(root, STR("kind")), STR("ExecCredential")) ||
+        !str_eq(doc_get_text(root, STR("apiVersion")), str_from_c(exec->api_version)))
         return error_set(err, "printed no ExecCredential of %s", exec->api_version);
     *result =
-        (struct kube_exec_result){.token = text_of(status, STR("token")),
-                                  .certificate = text_of(status, STR("clientCertificateData")),
-                                  .key = text_of(status, STR("clientKeyData"))};
-    struct str expires = text_of(status, STR("expirationTimestamp"));
+        (struct kube_exec_result){.token = doc_get_text(status, STR("token")),
+                                  .certificate = doc_get_text(status, STR("clientCertificateData")),
+                                  .key = doc_get_text(status, STR("clientKeyData"))};
+    struct str expires = doc_get_text(status, STR("expirationTimestamp"));
     if (expires.len > 0 && !time_parse(expires, &result->expires))
         return error_set(err, "expirationTimestamp %s is no time", quote(expires).text);
     if ((result->certificate.len > 0) != (result->key.len > 0))

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/log.h"
+#include "kube/pause.h"
 #include "kube/problem.h"
 #include "kube/split.h"
 #include "kube/watch_path.h"
@@ -10,11 +11,6 @@
 enum {
     /* Objects of one list. Kubernetes is built for 150,000 pods; a list that goes on for longer never ends. */
     LIST_MOST = 1000 * 1000,
-    /* Milliseconds: before the first request; between tries, doubled each time, up to the most; where there is no such kind. */
-    START_SPREAD = 500,
-    PAUSE_LEAST = 500,
-    PAUSE_MOST = 30 * 1000,
-    PAUSE_MISSING = 20 * 1000,
     /* Milliseconds after which a watch that was taken counts as one that works. */
     SETTLING = 2000,
     /* Milliseconds without a byte after which another watch is tried. Servers send a bookmark a minute, but need not. */
@@ -38,9 +34,9 @@ struct kube_watch {
     enum state state;
     struct kube_request *request;
     struct kube_split *split;
-    struct loop_timer pause;
-    unsigned failures;              /* in a row */
-    bool is_whole;                  /* the list was told at least once */
+    struct kube_pause pause;
+    enum kube_watch_known known;
+    bool is_whole;                  /* `whole` was called at least once */
     bool needs_list;                /* there is no version to watch from */
     bool is_expired;                /* the version was too old: the next list must be consistent */
     bool has_begun;                 /* `begin` was called, and `whole` not yet */
@@ -77,7 +73,7 @@ static void on_settling(void *ctx)
         return;
     }
     watch->is_settled = true;
-    watch->failures = 0;
+    watch->pause.failures = 0;
     kube_request_set_silence(watch->request, WATCH_SILENCE);
     tell_problem(watch, NULL);
 }
@@ -97,9 +93,18 @@ static void begin(struct kube_watch *watch)
 
 static void tell_whole(struct kube_watch *watch)
 {
-    watch->has_begun = watch->is_expired = watch->needs_list = false;
+    watch->has_begun = false;
     watch->is_whole = watch->has_told = true;
     watch->events.whole(watch->events.ctx);
+}
+
+/* The list has come to its end. */
+static void end_list(struct kube_watch *watch)
+{
+    watch->known = KUBE_WATCH_LIST;
+    watch->is_expired = watch->needs_list = false;
+    watch->pause.looks = 0;
+    tell_whole(watch);
 }
 
 static void end_batch(struct kube_watch *watch)
@@ -111,15 +116,9 @@ static void end_batch(struct kube_watch *watch)
 
 /* ---- objects ---- */
 
-static struct str text_of(const struct doc_node *map, struct str key)
-{
-    const struct doc_node *node = doc_get(map, key);
-    return node != NULL && node->type == DOC_STRING ? node->text : str_make(NULL, 0);
-}
-
 static void set_version(struct kube_watch *watch, const struct doc_node *object)
 {
-    struct str version = text_of(doc_get(object, STR("metadata")), STR("resourceVersion"));
+    struct str version = doc_get_text(doc_get(object, STR("metadata")), STR("resourceVersion"));
     if (version.len == 0)
         return;
     watch->version.len = 0;
@@ -140,10 +139,11 @@ static const struct doc_node *load(struct kube_watch *watch, struct arena *arena
 
 static bool tell_object(struct kube_watch *watch, const struct doc_node *object, bool is_deleted)
 {
-    if (text_of(doc_get(object, STR("metadata")), STR("name")).len == 0)
+    if (doc_get_text(doc_get(object, STR("metadata")), STR("name")).len == 0)
         return error_set(&watch->why, "the API server sent an object without a name");
-    if (watch->has_begun && ++watch->listed > LIST_MOST)
-        return error_set(&watch->why, "the API server lists more than %d objects", LIST_MOST);
+    if (watch->has_begun && ++watch->listed > watch->options.most)
+        return error_set(&watch->why, "the API server lists more than %u objects",
+                         watch->options.most);
     watch->has_told = true;
     watch->events.object(watch->events.ctx, object, is_deleted);
     return true;
@@ -168,8 +168,8 @@ static bool on_field(void *ctx, struct str name, struct str json)
     const struct doc_node *metadata = load(watch, &arena, json);
     if (metadata == NULL)
         return false;
-    struct str version = text_of(metadata, STR("resourceVersion"));
-    struct str next_page = text_of(metadata, STR("continue"));
+    struct str version = doc_get_text(metadata, STR("resourceVersion"));
+    struct str next_page = doc_get_text(metadata, STR("continue"));
     if (next_page.len > 0 && str_eq(next_page, buf_str(&watch->next_page)))
         return error_set(&watch->why, "the API server sends the same page of a list for ever");
     watch->version.len = watch->next_page.len = 0;
@@ -185,7 +185,7 @@ static bool ends_list(const struct doc_node *object)
 {
     const struct doc_node *annotations =
         doc_get(doc_get(object, STR("metadata")), STR("annotations"));
-    return str_eq(text_of(annotations, STR("k8s.io/initial-events-end")), STR("true"));
+    return str_eq(doc_get_text(annotations, STR("k8s.io/initial-events-end")), STR("true"));
 }
 
 /* An ERROR holds a Status. */
@@ -195,7 +195,7 @@ static bool take_error(struct kube_watch *watch, const struct doc_node *status)
     bool is_gone = code != NULL && code->type == DOC_INT && code->integer == 410;
     watch->is_expired |= is_gone;
     return error_set(&watch->why, "the watch ended: %s",
-                     quote(text_of(status, STR("message"))).text);
+                     quote(doc_get_text(status, STR("message"))).text);
 }
 
 /* A server that streams lists sends no bookmark before the one that ends the list: an old one, which knows nothing of that and
@@ -213,7 +213,7 @@ static bool on_event(void *ctx, struct str json)
     const struct doc_node *event = load(watch, &arena, json);
     if (event == NULL)
         return false;
-    struct str type = text_of(event, STR("type"));
+    struct str type = doc_get_text(event, STR("type"));
     const struct doc_node *object = doc_get(event, STR("object"));
     if (object == NULL || object->type != DOC_MAP)
         return error_set(&watch->why, "the API server sent an event without an object");
@@ -232,7 +232,7 @@ static bool on_event(void *ctx, struct str json)
             return take_plain_watch(watch);
         if (watch->version.len == 0)
             return error_set(&watch->why, "the API server sent a list without a resourceVersion");
-        tell_whole(watch);
+        end_list(watch);
         start_watching(watch);
     }
     return true;
@@ -257,16 +257,6 @@ static void on_turn_end(void *ctx)
     end_batch(ctx);
 }
 
-static uint64_t pause_length(const struct kube_watch *watch)
-{
-    unsigned shift = watch->failures < 7 ? watch->failures : 7;
-    uint64_t longest = (uint64_t)PAUSE_LEAST << shift;
-    if (longest > PAUSE_MOST)
-        longest = PAUSE_MOST;
-    return longest / 2 + watch_random((uint32_t)longest);
-}
-
-/* It has ended, or is cancelled. */
 static void forget_request(struct kube_watch *watch)
 {
     watch->request = NULL;
@@ -274,32 +264,38 @@ static void forget_request(struct kube_watch *watch)
     loop_disarm(watch->loop, &watch->settling);
 }
 
-static void pause_for(struct kube_watch *watch, uint64_t milliseconds)
-{
-    watch->state = PAUSING;
-    loop_arm(watch->loop, &watch->pause, milliseconds);
-}
-
 static void fail(struct kube_watch *watch, const char *problem, unsigned retry_after)
 {
-    uint64_t pause = pause_length(watch);
-    if (retry_after * 1000 > pause)
-        pause = retry_after * 1000 + watch_random(1000);
-    watch->failures++;
+    if (watch->known == KUBE_WATCH_MISSING)
+        watch->known = KUBE_WATCH_NOTHING; /* now nobody knows */
+    watch->state = PAUSING;
+    kube_pause_after_failure(&watch->pause, retry_after);
     tell_problem(watch, problem);
-    pause_for(watch, pause);
+}
+
+/* The watch broke off, or its version is too old: so it may be with those of all nodes, at this moment. */
+static void lose_watch(struct kube_watch *watch, const char *problem)
+{
+    watch->state = PAUSING;
+    watch->pause.failures++;
+    kube_pause_spread(&watch->pause, KUBE_PAUSE_SPREAD);
+    if (!watch->is_expired)
+        tell_problem(watch, problem);
 }
 
 /* There is no such kind: from the beginning, then it is empty; later, that changes nothing. */
 static void take_missing(struct kube_watch *watch)
 {
+    if (watch->known == KUBE_WATCH_NOTHING)
+        watch->known = KUBE_WATCH_MISSING;
+    watch->needs_list = true;
     if (!watch->is_whole) {
         tell_whole(watch);
         end_batch(watch);
     }
-    watch->needs_list = true;
     tell_problem(watch, "there is no such kind in the cluster");
-    pause_for(watch, PAUSE_MISSING / 2 + watch_random(PAUSE_MISSING));
+    watch->state = PAUSING;
+    kube_pause_missing(&watch->pause);
 }
 
 /* NULL, or why the body that has come to its end is no page of a list: what is no list must not pass for an empty one. */
@@ -340,10 +336,9 @@ static void find_problem(const struct kube_watch *watch, enum kube_outcome outco
 static void take_page(struct kube_watch *watch)
 {
     if (watch->next_page.len == 0)
-        tell_whole(watch);
+        end_list(watch);
     end_batch(watch);
-    if (watch->state != PAUSING) /* whoever was told may have asked for another list */
-        go_on(watch);
+    go_on(watch);
 }
 
 /* Whether the server does not know how to stream lists: it refuses, it has shown so, or its time was over before the list was. */
@@ -360,6 +355,7 @@ static void on_end(void *ctx, enum kube_outcome outcome, struct str message, uns
     struct kube_watch *watch = ctx;
     struct error problem;
     enum state state = watch->state;
+    bool was_settled = watch->is_settled;
     find_problem(watch, outcome, message, &problem);
     /* It may be dead without a word, or its server may have no word to say: the next watch will show. */
     bool is_idle = outcome == KUBE_SILENT && watch->is_settled;
@@ -377,10 +373,9 @@ static void on_end(void *ctx, enum kube_outcome outcome, struct str message, uns
         take_page(watch);
     } else if (problem.text[0] == '\0' || is_idle || must_list) {
         go_on(watch);
-    } else if (watch->is_expired && state == WATCHING && watch->failures == 0) {
-        watch->failures++;
-        pause_for(watch,
-                  watch_random(START_SPREAD) + 1); /* all nodes may have been told so at once */
+    } else if (state == WATCHING && watch->pause.failures == 0 && retry_after == 0 &&
+               (watch->is_expired || was_settled)) {
+        lose_watch(watch, problem.text);
     } else {
         fail(watch, problem.text, retry_after);
     }
@@ -458,11 +453,13 @@ struct kube_watch *kube_watch_new(struct loop *loop, struct kube_client *client,
     watch->loop = loop;
     watch->client = client;
     watch->options = *options;
+    if (watch->options.most == 0)
+        watch->options.most = LIST_MOST;
     watch->events = *events;
     watch->needs_list = true;
-    watch->pause = (struct loop_timer){.callback = go_on, .ctx = watch};
+    watch->pause = (struct kube_pause){.loop = loop, .timer = {.callback = go_on, .ctx = watch}};
     watch->settling = (struct loop_timer){.callback = on_settling, .ctx = watch};
-    pause_for(watch, watch_random(START_SPREAD));
+    kube_pause_spread(&watch->pause, KUBE_PAUSE_START);
     return watch;
 }
 
@@ -470,7 +467,7 @@ void kube_watch_free(struct kube_watch *watch)
 {
     if (watch == NULL)
         return;
-    loop_disarm(watch->loop, &watch->pause);
+    loop_disarm(watch->loop, &watch->pause.timer);
     loop_disarm(watch->loop, &watch->settling);
     kube_request_cancel(watch->request);
     kube_split_free(watch->split);
@@ -479,18 +476,14 @@ void kube_watch_free(struct kube_watch *watch)
     free(watch);
 }
 
-void kube_watch_relist(struct kube_watch *watch)
-{
-    kube_request_cancel(watch->request);
-    forget_request(watch);
-    watch->needs_list = watch->is_expired = true;
-    pause_for(watch, watch_random(START_SPREAD));
-}
-
 void kube_watch_try_soon(struct kube_watch *watch)
 {
-    if (watch->state == PAUSING && watch->failures > 0)
-        loop_arm(watch->loop, &watch->pause, watch_random(START_SPREAD));
+    kube_pause_hurry(&watch->pause);
+}
+
+enum kube_watch_known kube_watch_known(const struct kube_watch *watch)
+{
+    return watch->known;
 }
 
 bool kube_watch_is_live(const struct kube_watch *watch)

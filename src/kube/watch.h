@@ -2,13 +2,14 @@
  *
  *     list ──► whole ──► watch ──► changes …            (a server that streams lists does both in one request)
  *      ▲                   │
- *      └── 410: too old ───┘      any other end: on from the last resource version, after a pause that grows and is jittered
+ *      └── 410: too old ───┘      any other end: on from the last resource version, after a pause (kube/pause.h)
  *
  * Lists are read object by object, as they come. The first is asked of the server's cache, so that a node that starts costs etcd
- * nothing; one after a 410 is consistent, in pages.
+ * nothing; one after a 410 is consistent. Where the server streams lists, all are, and come from its cache all the same.
  *
  * What was told stays true until it is told otherwise: an outage, a refusal (401, 403) or a kind that is not there any more (404)
- * changes nothing. A kind that was not there from the beginning counts as empty, until it is.
+ * changes nothing. A kind that was not there from the beginning counts as empty, until it is; so says the API server itself, or nobody
+ * (kube/missing.h).
  *
  * Threads: the loop's. Source: Kubernetes' documentation, "Kubernetes API Concepts".
  */
@@ -39,6 +40,7 @@ struct kube_watch_options {
     const char *const *drop; /* fields that are not needed (kube/split.h); NULL: all are */
     bool is_built_in;        /* every API server has it: 404 comes from something else */
     bool no_streaming;       /* do not try to stream the list */
+    unsigned most; /* objects of one list, which is refused if it has more; 0: 1,000,000 */
 };
 
 /* All is borrowed. It starts within half a second. */
@@ -47,11 +49,16 @@ struct kube_watch *kube_watch_new(struct loop *loop, struct kube_client *client,
                                   const struct kube_watch_events *events);
 void kube_watch_free(struct kube_watch *watch);
 
-/* Has everything listed anew, soon. Of its own calls, only from within batch_end. */
-void kube_watch_relist(struct kube_watch *watch);
-
-/* The server answers others again: if this waits because it did not answer, it need not wait any longer. */
+/* The server answers others again: if this waits because it did not answer, it need not wait for long (kube_pause_hurry). */
 void kube_watch_try_soon(struct kube_watch *watch);
+
+/* What is known of the kind. */
+enum kube_watch_known {
+    KUBE_WATCH_NOTHING,
+    KUBE_WATCH_MISSING, /* there is none of it, and never was: it counts as empty */
+    KUBE_WATCH_LIST,    /* what was read last */
+};
+enum kube_watch_known kube_watch_known(const struct kube_watch *watch);
 
 /* Whether it is watching now: news would come. */
 bool kube_watch_is_live(const struct kube_watch *watch);

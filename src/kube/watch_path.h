@@ -23,7 +23,4 @@ void watch_path_streaming(struct buf *path, const struct kube_watch_options *opt
 void watch_path_watch(struct buf *path, const struct kube_watch_options *options,
                       struct str version);
 
-/* A number below `bound`, so that not all nodes come at once. */
-uint32_t watch_random(uint32_t bound);
-
 #endif

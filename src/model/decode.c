@@ -128,7 +128,8 @@ static void check_name(struct decoder *d, const struct field *f, struct str name
 }
 
 /* In the default tier upstream used to store NAME as default.NAME. In other tiers TIER.NAME is the name: without the
- * tier two policies could have one key. */
+ * tier two policies could have one key. What was put aside as the name says nothing more, where it is true; and it must not count where
+ * it is not: who may write one policy only could take the place of another by it. */
 static struct str policy_name(const struct field *root, struct str name)
 {
     const struct doc_node *spec = doc_get(root->node, STR("spec"));
@@ -186,22 +187,18 @@ static bool read_key_part(struct decoder *d, const struct field *f, struct str *
 
 /* Finds out which resource this is, and makes it. False, with an error, if that cannot be known. */
 static bool start_resource(struct decoder *d, const struct field *root, const struct kind *kind,
-                           const struct field *metadata, const struct doc_node *stored)
+                           const struct field *metadata)
 {
     struct field name_field = field_get(metadata, STR("name"));
     struct field namespace_field = field_get(metadata, STR("namespace"));
-    const struct doc_node *stored_name = doc_get(stored, STR("name"));
     bool namespaced = model_kind_is_namespaced(kind->kind);
     struct str name, namespace = namespaced ? STR("default") : str_make(NULL, 0);
     if (!field_require(d, &name_field) || !read_key_part(d, &name_field, &name) ||
         (namespaced && field_is_set(&namespace_field) &&
          !read_key_part(d, &namespace_field, &namespace)))
         return false;
-    if (is_calico_policy(kind->kind)) {
-        bool has_stored =
-            stored_name != NULL && stored_name->type == DOC_STRING && stored_name->text.len > 0;
-        name = policy_name(root, has_stored ? stored_name->text : name);
-    }
+    if (is_calico_policy(kind->kind))
+        name = policy_name(root, name);
     struct model_resource *r = mem_zalloc(sizeof(*r));
     r->key.kind = kind->kind;
     r->key.namespace = arena_copy(&r->arena, namespace);
@@ -220,6 +217,15 @@ static bool start_resource(struct decoder *d, const struct field *root, const st
     if (!namespaced && field_is_set(&namespace_field))
         decode_warning(d, &namespace_field, "this kind has no namespace");
     return true;
+}
+
+static void check_stored_name(struct decoder *d, const struct field *root,
+                              const struct field *metadata, struct str stored)
+{
+    if (stored.len > 0 && !str_eq(policy_name(root, stored), d->resource->key.name))
+        decode_warning(d, metadata,
+                       "the name %s in the annotation %.*s is not that of the object; ignored",
+                       quote(stored).text, STR_ARG(METADATA_ANNOTATION));
 }
 
 /* Half of the rules must never be taken for all of them. */
@@ -243,8 +249,10 @@ static void decode_resource(struct decoder *d, const struct field *root, const s
     bool stored_bad = false;
     CLEANUP_ARENA struct arena arena = {0};
     const struct doc_node *stored = is_crd ? stored_metadata(&arena, &metadata, &stored_bad) : NULL;
-    if (!start_resource(d, root, kind, &metadata, stored))
+    if (!start_resource(d, root, kind, &metadata))
         return;
+    if (is_calico_policy(kind->kind))
+        check_stored_name(d, root, &metadata, doc_get_text(stored, STR("name")));
     if (stored_bad)
         decode_error(d, &metadata, "the annotation %.*s is not the JSON of a map",
                      STR_ARG(METADATA_ANNOTATION));
@@ -421,15 +429,9 @@ struct model_decoder *model_decoder_new(void)
     return mem_zalloc(sizeof(struct model_decoder));
 }
 
-static struct str text_of(const struct doc_node *map, struct str key)
-{
-    const struct doc_node *node = doc_get(map, key);
-    return node != NULL && node->type == DOC_STRING ? node->text : str_make(NULL, 0);
-}
-
 static struct type type_of(const struct doc_node *node)
 {
-    return (struct type){text_of(node, STR("apiVersion")), text_of(node, STR("kind"))};
+    return (struct type){doc_get_text(node, STR("apiVersion")), doc_get_text(node, STR("kind"))};
 }
 
 /* Before the first part of a document. */

@@ -11,8 +11,8 @@
  *
  * Names: Calico's policies of the default tier lose a leading "default." (older upstream stored it so). The TIER. of a
  * name in another tier is part of the name, as it is to upstream's users: without it the policies `x` of two tiers
- * would have one key. Of a resource stored as a CRD, the name of a policy and the labels that upstream put aside in
- * the annotation projectcalico.org/metadata are taken from there.
+ * would have one key. Of a resource stored as a CRD, the labels that upstream put aside in the annotation
+ * projectcalico.org/metadata are taken from there; the name is not, since whoever may write the one object could take another's.
  *
  * Where upstream checks a resource twice, in calicoctl and in the schema of the newest API server, the limits on
  * sizes that only the latter has (selectors of 1024 bytes, 1024 rules, 256 nets, …) are not applied.

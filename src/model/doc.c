@@ -138,6 +138,12 @@ const struct doc_node *doc_get(const struct doc_node *node, struct str key)
     return NULL;
 }
 
+struct str doc_get_text(const struct doc_node *node, struct str key)
+{
+    const struct doc_node *value = doc_get(node, key);
+    return value != NULL && value->type == DOC_STRING ? value->text : str_make(NULL, 0);
+}
+
 struct str doc_describe(struct arena *arena, const struct doc_node *node)
 {
     switch (node->type) {

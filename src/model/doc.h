@@ -84,6 +84,9 @@ struct doc_file doc_load(struct arena *arena, struct str text, bool json);
 /* The value of `key`, or NULL (absent, or node is no map). */
 const struct doc_node *doc_get(const struct doc_node *node, struct str key);
 
+/* That value, if it is a string; else nothing. */
+struct str doc_get_text(const struct doc_node *node, struct str key);
+
 /* A number that equal trees share and different ones, but for bad luck of 1 in 2^64, do not. Lines do not count. It holds
  * for one run of the program. */
 uint64_t doc_digest(const struct doc_node *node);

@@ -60,22 +60,33 @@ def test_group_is_found_or_given(world: Cluster, config: Path, given: str, group
         felix.expect_words("Reading Calico's resources", VERSIONS[group])
 
 
-def test_names_and_labels_that_were_put_aside(world: Cluster, config: Path) -> None:
-    """Calico's API server stores a policy under TIER.NAME, and what its user wrote in an annotation."""
-    stored = policy(STORED, "default.other", "PUT")
-    written = json.dumps({"name": "written", "labels": {"a": "b"}})
-    stored["metadata"]["annotations"] = {"projectcalico.org/metadata": written}
-    with agent_of(config) as felix, client_of(felix.expect_ready(), WEB) as client:
-        world.admin.create(stored)
-        client.expect(lambda each: f"NetworkPolicy {NAMESPACE}/written" in each.policies)
-        world.admin.delete(stored)
-        client.expect_state(client_state(world.admin, WEB))
-
-
 def methods(client: SyncClient, name: str) -> list[str]:
     """What the first rule of a policy lets in; empty: there is no such policy."""
     found = client.policies.get(f"NetworkPolicy {NAMESPACE}/{name}")
     return list(found.inbound_rules[0].http_match.methods) if found else []
+
+
+def put_aside(thing: Object, **metadata: Any) -> Object:
+    """As Calico's API server stores it: what its user wrote is in an annotation."""
+    thing["metadata"]["annotations"] = {"projectcalico.org/metadata": json.dumps(metadata)}
+    return thing
+
+
+def test_names_that_were_put_aside(world: Cluster, config: Path) -> None:
+    """Who may write one policy takes no other's place by what it says there."""
+    kept = put_aside(policy(STORED, "default.kept", "GET"), name="kept")
+    forged = put_aside(policy(STORED, "default.forged", "PUT"), name="kept")
+    with agent_of(config) as felix, client_of(felix.expect_ready(), WEB) as client:
+        world.admin.create(kept)
+        client.expect(lambda each: methods(each, "kept") == ["GET"])
+        world.admin.create(forged)
+        client.expect(lambda each: methods(each, "forged") == ["PUT"])
+        assert methods(client, "kept") == ["GET"]
+        felix.expect_words("Questionable resource", "default.forged", "kept", "ignored")
+        world.admin.delete(kept)
+        client.expect(lambda each: not methods(each, "kept"))
+        world.admin.delete(forged)
+        client.expect_state(client_state(world.admin, WEB))
 
 
 def test_two_objects_of_one_name(world: Cluster, config: Path) -> None:

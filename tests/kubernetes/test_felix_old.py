@@ -97,7 +97,10 @@ def test_some_kinds_are_not_there(server: FakeServer, tmp_path: Path) -> None:
             del server.objects[path]
     with agent_of(kubeconfig(server, tmp_path)) as felix, client_of(felix.expect_ready(), WEB) as client:
         client.expect_state(expected(things()))
-        felix.expect_words("stagednetworkpolicies", "no such kind")
+        felix.expect_words("Not installed in the cluster: it counts as empty", "stagednetworkpolicies", "no such kind")
+        felix.expect_watching()
+        assert felix.metric("felix_kubernetes_watches") == len([path for path in PATHS if "staged" not in path])
+        assert not felix.lines("stays in force")
     del server.objects["/api/v1/pods"]
     with agent_of(kubeconfig(server, tmp_path)) as felix:
         felix.expect_words("/api/v1/pods", "HTTP status 404")

@@ -135,6 +135,14 @@ static void test_too_many_labels(void **state)
                               "bytes, more than 2097152\n");
 }
 
+#define CRD_POLICY(name, put_aside, spec)                                                          \
+    "{apiVersion: crd.projectcalico.org/v1, kind: NetworkPolicy, metadata: {name: " name           \
+    ", annotations: {projectcalico.org/metadata: '{\"name\": \"" put_aside "\"}'}}, spec: {" spec  \
+    "}}"
+#define OTHER_NAME(name, put_aside)                                                                \
+    "1? NetworkPolicy default/" name ": metadata: the name \"" put_aside                           \
+    "\" in the annotation projectcalico.org/metadata is not that of the object; ignored\n"
+
 static void test_policy_names(void **state)
 {
     (void)state;
@@ -166,6 +174,23 @@ static void test_policy_names(void **state)
          "annotations: "
          "{projectcalico.org/metadata: '{\"name\": \"y\"}'}}, spec: {}}",
          "NetworkPolicy default/y tier=default in\n"},
+        /* A name that was put aside and is not the object's. */
+        {CRD_POLICY("default.web", "default.web", ""),
+         "NetworkPolicy default/web tier=default in\n"},
+        {CRD_POLICY("web", "default.web", ""), "NetworkPolicy default/web tier=default in\n"},
+        {CRD_POLICY("t.web", "t.web", "tier: t"), "NetworkPolicy default/t.web tier=t in\n"},
+        {CRD_POLICY("web", "", ""), "NetworkPolicy default/web tier=default in\n"},
+        {CRD_POLICY("z", "web", ""),
+         "NetworkPolicy default/z tier=default in\n" OTHER_NAME("z", "web")},
+        {CRD_POLICY("default.z", "web", ""),
+         "NetworkPolicy default/z tier=default in\n" OTHER_NAME("z", "web")},
+        {CRD_POLICY("t.web", "web", ""),
+         "NetworkPolicy default/t.web tier=default in\n" OTHER_NAME("t.web", "web")},
+        /* In its own tier too: `web` is the name of another's, of the default tier. */
+        {CRD_POLICY("t.web", "web", "tier: t"),
+         "NetworkPolicy default/t.web tier=t in\n" OTHER_NAME("t.web", "web")},
+        {CRD_POLICY("t.web", "default.web", "tier: t"),
+         "NetworkPolicy default/t.web tier=t in\n" OTHER_NAME("t.web", "default.web")},
     };
     ASSERT_ALL(examples);
 }

@@ -381,6 +381,9 @@ static void test_get_and_describe(void **state)
     assert_null(doc_get(root, STR("g")));
     assert_null(doc_get(doc_get(root, STR("c")), STR("x")));
     assert_null(doc_get(NULL, STR("x")));
+    assert_true(str_eq(doc_get_text(root, STR("e")), STR("te\\xt")));
+    assert_int_equal(doc_get_text(root, STR("b")).len + doc_get_text(root, STR("g")).len, 0);
+    assert_int_equal(doc_get_text(NULL, STR("x")).len, 0);
 }
 
 int main(void)

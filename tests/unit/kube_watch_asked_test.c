@@ -1,137 +1,5 @@
-/* kube/watch.h: lists that are asked for at any time, options, and whether it is live. */
+/* kube/watch.h: options, hurry, and what is known. */
 #include "watch_world.h"
-
-/* ---- lists that are asked for ---- */
-
-static void relist(void *ctx)
-{
-    kube_watch_relist(((struct world *)ctx)->watch);
-}
-
-/* At any time: `after` milliseconds. What was under way is not heard any more. */
-static void test_relist(void **state)
-{
-    (void)state;
-    static const struct {
-        uint64_t after;
-        struct script script;
-    } cases[] = {
-        {3000,
-         {"while it watches",
-          true,
-          {LISTED,
-           {AS_WATCH("7"), STREAM("", 100000), 0, 10},
-           {AS_FRESH_LIST, BODY(LIST("9", "", OBJECT("b", "8"))), 2000, 3600},
-           {AS_WATCH("9"), QUIET, 0, 10}},
-          "[+a.].[+b.]."}},
-        {3000,
-         {"while it lists",
-          true,
-          {{AS_LIST, OPEN("{\"items\":[" OBJECT("a", "5")), 0, 0},
-           {AS_FRESH_LIST, BODY(LIST("9", "", OBJECT("b", "8"))), 2000, 3600},
-           {AS_WATCH("9"), QUIET, 0, 10}},
-          "[+a.[+b.]."}},
-        {3000,
-         {"while a list is streamed",
-          false,
-          {{AS_STREAM, OPEN(ADDED("a", "5")), 0, 0},
-           {AS_STREAM, STREAM(ADDED("b", "5") END("7"), LONG), 2000, 3600}},
-          "[+a.[+b]."}},
-        {3000,
-         {"while it pauses",
-          true,
-          {{AS_LIST, BUSY(429, "20"), 0, 0},
-           {AS_FRESH_LIST, BODY(LIST("9", "", OBJECT("b", "8"))), 2000, 3600},
-           {AS_WATCH("9"), STREAM("", 30000), 0, 10},
-           {AS_WATCH("9"), QUIET, 0, 10}},
-          "[{HTTP status 429: slower}[+b.].{}"}},
-    };
-    for (size_t i = 0; i < COUNT(cases); i++) {
-        struct world world = {0};
-        script_start(&world, &cases[i].script);
-        struct loop_timer timer = {.callback = relist, .ctx = &world};
-        loop_arm(world.loop, &timer, cases[i].after);
-        script_end(&world, &cases[i].script);
-    }
-}
-
-static void relist_once(void *ctx)
-{
-    struct world *world = ctx;
-    buf_append_str(&world->trace, STR("."));
-    if (!world->has_asked && str_contains(buf_str(&world->trace), str_from_c(world->ask_after))) {
-        world->has_asked = true;
-        buf_append_str(&world->trace, STR("!"));
-        kube_watch_relist(world->watch);
-    }
-}
-
-/* From within batch_end: one list, and one watch behind it. */
-static void test_relist_at_the_end_of_a_batch(void **state)
-{
-    (void)state;
-    static const struct {
-        const char *after;
-        struct script script;
-    } cases[] = {
-        {"]",
-         {"behind a list",
-          true,
-          {LISTED,
-           {AS_FRESH_LIST, BODY(LIST("9", "", OBJECT("b", "8"))), 0, 520},
-           {AS_WATCH("9"), STREAM("", 10000), 0, 10},
-           {AS_WATCH("9"), QUIET, 0, 10}},
-          "[+a.].![+b.]."}},
-        {"+a",
-         {"in a list",
-          true,
-          {LISTED,
-           {AS_FRESH_LIST, BODY(LIST("9", "", OBJECT("b", "8"))), 0, 520},
-           {AS_WATCH("9"), STREAM("", 10000), 0, 10},
-           {AS_WATCH("9"), QUIET, 0, 10}},
-          "[+a.![+b.]."}},
-        {"]",
-         {"behind an empty page",
-          true,
-          {{AS_LIST, BODY(LIST("7", MORE("p2"), OBJECT("a", "5"))), 0, 0},
-           {AS_PAGE("p2"), BODY(LIST("7", "", "")), 0, 10},
-           {AS_FRESH_LIST, BODY(LIST("9", "", OBJECT("b", "8"))), 0, 520},
-           {AS_WATCH("9"), STREAM("", 10000), 0, 10},
-           {AS_WATCH("9"), QUIET, 0, 10}},
-          "[+a.].![+b.]."}},
-        {"]",
-         {"behind a streamed list",
-          false,
-          {{AS_STREAM, STREAM(ADDED("a", "5") END("7"), LONG), 0, 0},
-           {AS_STREAM, STREAM(ADDED("b", "8") END("9"), 10000), 0, 520},
-           {AS_WATCH("9"), QUIET, 0, 10}},
-          "[+a].![+b]."}},
-        {"-a",
-         {"in a watch",
-          true,
-          {LISTED,
-           {AS_WATCH("7"), STREAM(DELETED("a", "8"), LONG), 0, 10},
-           {AS_FRESH_LIST, BODY(LIST("9", "", OBJECT("b", "8"))), 0, 520},
-           {AS_WATCH("9"), STREAM("", 10000), 0, 10},
-           {AS_WATCH("9"), QUIET, 0, 10}},
-          "[+a.].-a.![+b.]."}},
-        {"]",
-         {"of a kind that is not there",
-          true,
-          {{AS_LIST, REFUSAL(404, ""), 0, 0},
-           {AS_FRESH_LIST, BODY(LIST("9", "", OBJECT("b", "8"))), 0, 30010},
-           {AS_WATCH("9"), STREAM("", 40000), 0, 10},
-           {AS_WATCH("9"), QUIET, 0, 10}},
-          "[].!" NO_KIND "[+b.].{}"}},
-    };
-    for (size_t i = 0; i < COUNT(cases); i++) {
-        struct world world = {.ask_after = cases[i].after, .batch_end = relist_once};
-        script_start(&world, &cases[i].script);
-        script_end(&world, &cases[i].script);
-    }
-}
-
-/* ---- the rest ---- */
 
 static void test_options(void **state)
 {
@@ -157,14 +25,45 @@ static void test_options(void **state)
     world_end(&world);
 }
 
+/* A list without an end is given up; so many are fine, and a watch may have any number. */
+static void test_most(void **state)
+{
+    (void)state;
+    static const struct script scripts[] = {
+        {"just so many",
+         true,
+         {{AS_LIST, BODY(LIST("7", MORE("p2"), OBJECT("a", "5"))), 0, 0},
+          {AS_PAGE("p2"), BODY(LIST("7", "", OBJECT("b", "5"))), 0, 10},
+          {AS_WATCH("7"), STREAM(ADDED("c", "8") ADDED("d", "9") ADDED("e", "10"), LONG), 0, 10},
+          {AS_WATCH("10"), QUIET, 0, 10}},
+         "[+a.+b.].+c+d+e."},
+        {"one more, in pages",
+         true,
+         {{AS_LIST, BODY(LIST("7", MORE("p2"), OBJECT("a", "5"))), 0, 0},
+          {AS_PAGE("p2"), BODY(LIST("7", "", OBJECT("b", "5") "," OBJECT("c", "5"))), 0, 10},
+          {AS_LIST, BODY(LIST("7", "", "")), FIRST_PAUSE}},
+         "[+a.+b.{the API server lists more than 2 objects}[]."},
+        {"one more, streamed",
+         false,
+         {{AS_STREAM, STREAM(ADDED("a", "5") ADDED("b", "6") ADDED("c", "7") END("7"), LONG), 0, 0},
+          {AS_STREAM, STREAM(END("7"), LONG), FIRST_PAUSE}},
+         "[+a+b.{the API server lists more than 2 objects}[]."},
+    };
+    for (size_t i = 0; i < COUNT(scripts); i++) {
+        struct world world = {.most = 2};
+        script_start(&world, &scripts[i]);
+        script_end(&world, &scripts[i]);
+    }
+}
+
 /* What every server has is not empty because of a 404. */
 static void test_built_in(void **state)
 {
     (void)state;
     static const struct step steps[] = {
-        {AS_STREAM, REFUSAL(404, STATUS("404", "who?")), 0, 0},
+        {AS_STREAM, REFUSAL(404, NOT_FOUND("who?")), 0, 0},
         {AS_STREAM, STREAM(END("7"), LONG), FIRST_PAUSE},
-        {AS_WATCH("7"), REFUSAL(404, ""), 0, 10},
+        {AS_WATCH("7"), MISSING, 0, 10},
         {AS_WATCH("7"), QUIET, FIRST_PAUSE},
     };
     const struct kube_watch_options options = {.path = "/api/v1/things", .is_built_in = true};
@@ -173,87 +72,141 @@ static void test_built_in(void **state)
     loop_run(world.loop);
     check_steps(&world);
     check_text("trace", buf_str(&world.trace),
-               STR("[{HTTP status 404: who?}[].{}{HTTP status 404: }"));
+               STR("[{HTTP status 404: who?}[].{}{HTTP status 404: 404 page not found\n}"));
     world_end(&world);
 }
 
+/* When the script has come so far, and again and again. */
 static void try_soon(void *ctx)
 {
-    kube_watch_try_soon(((struct world *)ctx)->watch);
+    struct world *world = ctx;
+    if (world->step >= world->hurry_at)
+        kube_watch_try_soon(world->watch);
+    loop_arm(world->loop, &world->hurry, 100);
 }
 
-/* Who waits because of a failure comes soon; for all others it means nothing. */
+/* Who waits because of a failure comes soon, but not before the server wishes; for all others it means nothing. */
 static void test_try_soon(void **state)
 {
     (void)state;
     static const struct {
-        uint64_t after;
+        size_t hurry_at;
         struct script script;
     } cases[] = {
-        {5000,
+        {6,
          {"a pause after a failure",
           true,
-          {{AS_LIST, BUSY(429, "60"), 0, 0}, {AS_LIST, BODY(LIST("7", "", "")), 4000, 5600}},
+          {{AS_LIST, REFUSAL(503, ""), 0, 0},
+           {AS_LIST, REFUSAL(503, ""), FIRST_PAUSE},
+           {AS_LIST, REFUSAL(503, ""), SECOND_PAUSE},
+           {AS_LIST, REFUSAL(503, ""), 1000, 3010},
+           {AS_LIST, REFUSAL(503, ""), 2000, 6010},
+           {AS_LIST, REFUSAL(503, ""), 4000, 12010},
+           {AS_LIST, BODY(LIST("7", "", "")), 0, 5110}}, /* and not 8000, 24010 */
+          "[{HTTP status 503: }[[[[[[]."}},
+        {1,
+         {"a pause that the server has asked for",
+          true,
+          {{AS_LIST, BUSY(429, "60"), 0, 0}, {AS_LIST, BODY(LIST("7", "", "")), 60000, 61010}},
           "[{HTTP status 429: slower}[]."}},
-        {5000,
+        {1,
          {"a pause because there is no such kind",
           true,
-          {{AS_LIST, REFUSAL(404, ""), 0, 0}, {AS_LIST, BODY(LIST("7", "", "")), 10000, 30010}},
+          {{AS_LIST, MISSING, 0, 0}, {AS_LIST, BODY(LIST("7", "", "")), FIRST_LOOK}},
           "[]." NO_KIND "[]."}},
-        {1000,
+        {2,
+         {"a pause because there is no such kind any more, after a failure",
+          true,
+          {{AS_LIST, REFUSAL(503, ""), 0, 0},
+           {AS_LIST, MISSING, FIRST_PAUSE},
+           {AS_LIST, BODY(LIST("7", "", "")), FIRST_LOOK}},
+          "[{HTTP status 503: }[]." NO_KIND "[]."}},
+        {1,
          {"a list",
           true,
           {{AS_LIST, OPEN("{\"items\":["), 0, 0}, {AS_LIST, BODY(LIST("7", "", "")), 30000, 36000}},
           "[{the API server has gone silent}[]."}},
-        {1000,
+        {1,
          {"a watch",
           true,
           {LISTED, {AS_WATCH("7"), QUIET, 0, 10}, {AS_WATCH("7"), QUIET, 0, 10}},
           "[+a.]."}},
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
-        struct world world = {0};
+        struct world world = {.hurry_at = cases[i].hurry_at};
         script_start(&world, &cases[i].script);
-        struct loop_timer timer = {.callback = try_soon, .ctx = &world};
-        loop_arm(world.loop, &timer, cases[i].after);
+        world.hurry = (struct loop_timer){.callback = try_soon, .ctx = &world};
+        loop_arm(world.loop, &world.hurry, 100);
         script_end(&world, &cases[i].script);
     }
 }
 
 /* Live is who watches, and not who lists, or waits. */
-static void test_is_live(void **state)
+static void test_state(void **state)
 {
     (void)state;
     static const struct {
         bool is_live;
+        enum kube_watch_known known;
         struct script script;
     } cases[] = {
-        {false, {"a list", false, {{AS_STREAM, OPEN(ADDED("a", "5")), 0, 0}}, "[+a."}},
+        {false,
+         KUBE_WATCH_NOTHING,
+         {"a list", false, {{AS_STREAM, OPEN(ADDED("a", "5")), 0, 0}}, "[+a."}},
         {true,
+         KUBE_WATCH_LIST,
          {"a list that is whole",
           false,
           {{AS_STREAM, OPEN(ADDED("a", "5") END("7")), 0, 0}},
           "[+a]."}},
         {false,
+         KUBE_WATCH_LIST,
          {"a watch that was not answered",
           true,
           {LISTED, {AS_WATCH("7"), {.ending = API_NOTHING}, 0, 10}},
           "[+a.]."}},
-        {false, {"a list in pages", true, {{AS_LIST, OPEN(""), 0, 0}}, "["}},
+        {false, KUBE_WATCH_NOTHING, {"a list in pages", true, {{AS_LIST, OPEN(""), 0, 0}}, "["}},
         {true,
+         KUBE_WATCH_LIST,
          {"a watch",
           true,
           {{AS_LIST, BODY(LIST("7", "", "")), 0, 0}, {AS_WATCH("7"), OPEN(""), 0, 0}},
           "[]."}},
-        {false, {"a pause", false, {{AS_STREAM, REFUSAL(500, ""), 0, 0}}, "[{HTTP status 500: }"}},
-        {false, {"no such kind", false, {{AS_STREAM, REFUSAL(404, ""), 0, 0}}, "[]." NO_KIND}},
+        {false,
+         KUBE_WATCH_NOTHING,
+         {"a pause", false, {{AS_STREAM, REFUSAL(500, ""), 0, 0}}, "[{HTTP status 500: }"}},
+        {false,
+         KUBE_WATCH_MISSING,
+         {"no such kind", false, {{AS_STREAM, MISSING, 0, 0}}, "[]." NO_KIND}},
+        {false,
+         KUBE_WATCH_NOTHING,
+         {"no such kind, and then it is refused",
+          false,
+          {{AS_STREAM, MISSING, 0, 0}, {AS_STREAM, REFUSAL(403, ""), FIRST_LOOK}},
+          "[]." NO_KIND "[{HTTP status 403: }"}},
+        {false,
+         KUBE_WATCH_MISSING,
+         {"no such kind after all",
+          false,
+          {{AS_STREAM, MISSING, 0, 0},
+           {AS_STREAM, REFUSAL(403, ""), FIRST_LOOK},
+           {AS_STREAM, MISSING, FIRST_PAUSE}},
+          "[]." NO_KIND "[{HTTP status 403: }[" NO_KIND}},
+        {false,
+         KUBE_WATCH_LIST,
+         {"no such kind any more",
+          true,
+          {LISTED, {AS_WATCH("7"), MISSING, 0, 10}},
+          "[+a.]." NO_KIND}},
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
         struct world world = {0};
         script_start(&world, &cases[i].script);
         CHECK(cases[i].script.name, !kube_watch_is_live(world.watch));
+        CHECK(cases[i].script.name, kube_watch_known(world.watch) == KUBE_WATCH_NOTHING);
         loop_run(world.loop);
         CHECK(cases[i].script.name, kube_watch_is_live(world.watch) == cases[i].is_live);
+        CHECK(cases[i].script.name, kube_watch_known(world.watch) == cases[i].known);
         loop_arm(world.loop, &world.over, 1);
         /* It may be freed at any time. */
         script_end(&world, &cases[i].script);
@@ -264,9 +217,9 @@ static void test_is_live(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_relist),   cmocka_unit_test(test_relist_at_the_end_of_a_batch),
-        cmocka_unit_test(test_options),  cmocka_unit_test(test_built_in),
-        cmocka_unit_test(test_try_soon), cmocka_unit_test(test_is_live),
+        cmocka_unit_test(test_options),  cmocka_unit_test(test_most),
+        cmocka_unit_test(test_built_in), cmocka_unit_test(test_try_soon),
+        cmocka_unit_test(test_state),
     };
     clock_patience = 5;
     log_set_level(LOG_ERROR + 1);

@@ -258,8 +258,6 @@ static void happen(void *ctx)
         world->oldest = world->version;
     else if (what == 1)
         api_server_hang_up(&world->server);
-    else if (what == 2)
-        kube_watch_relist(world->watch);
     world->is_calm = world->version == CHANGES;
     if (world->is_calm)
         loop_arm(world->loop, &world->over, CALM);

@@ -1,4 +1,5 @@
 /* kube/watch.h: refusals, silence, pauses; streams that never come to their end. */
+#include "kube/pause.h"
 #include "watch_world.h"
 
 static void test_refusals(void **state)
@@ -35,35 +36,45 @@ static void test_refusals(void **state)
          "[{HTTP status 403: no right}[[+a]."},
         {"404 from the beginning: it is empty, until it is there",
          false,
-         {{AS_STREAM, REFUSAL(404, "404 page not found\n"), 0, 0},
-          {AS_STREAM, REFUSAL(404, "404 page not found\n"), 10000, 30010},
-          {AS_STREAM, STREAM(ADDED("a", "5") END("7"), LONG), 10000, 30010}},
+         {{AS_STREAM, MISSING, 0, 0},
+          {AS_STREAM, MISSING, FIRST_LOOK},
+          {AS_STREAM, STREAM(ADDED("a", "5") END("7"), LONG), SECOND_LOOK}},
          "[]." NO_KIND "[[+a]."},
         {"404 from the beginning, of a list",
          true,
-         {{AS_LIST, REFUSAL(404, ""), 0, 0},
-          {AS_LIST, BODY(LIST("7", "", OBJECT("a", "5"))), 10000, 30010}},
+         {{AS_LIST, MISSING, 0, 0}, {AS_LIST, BODY(LIST("7", "", OBJECT("a", "5"))), FIRST_LOOK}},
          "[]." NO_KIND "[+a.]."},
+        {"404 as a status",
+         false,
+         {{AS_STREAM, REFUSAL(404, NOT_FOUND("who?")), 0, 0},
+          {AS_STREAM, STREAM(ADDED("a", "5") END("7"), LONG), FIRST_LOOK}},
+         "[]." NO_KIND "[+a]."},
+        {"404 of another than the API server: nothing is known, and it is no empty list",
+         false,
+         {{AS_STREAM, REFUSAL(404, "<html>"), 0, 0},
+          {AS_STREAM, REFUSAL(404, STATUS("404", "who?")), FIRST_PAUSE},
+          {AS_STREAM, STREAM(ADDED("a", "5") END("7"), LONG), SECOND_PAUSE}},
+         "[{HTTP status 404: <html>}[{HTTP status 404: who?}[+a]."},
         {"404 in the middle of the first list",
          true,
          {{AS_LIST, BODY(LIST("7", MORE("p2"), OBJECT("a", "5"))), 0, 0},
-          {AS_PAGE("p2"), REFUSAL(404, ""), 0, 10},
-          {AS_LIST, BODY(LIST("9", "", "")), 10000, 30010}},
+          {AS_PAGE("p2"), MISSING, 0, 10},
+          {AS_LIST, BODY(LIST("9", "", "")), FIRST_LOOK}},
          "[+a.]." NO_KIND "[]."},
         {"404 in the middle of a later list: it is not whole",
          true,
          {LISTED,
           {AS_WATCH("7"), REFUSAL(410, ""), 0, 10},
-          {AS_FRESH_LIST, BODY(LIST("9", MORE("p2"), OBJECT("b", "5"))), 0, 520},
-          {AS_PAGE("p2"), REFUSAL(404, ""), 0, 10},
-          {AS_FRESH_LIST, BODY(LIST("9", "", OBJECT("c", "8"))), 10000, 30010}},
+          {AS_FRESH_LIST, BODY(LIST("9", MORE("p2"), OBJECT("b", "5"))), LOST_PAUSE},
+          {AS_PAGE("p2"), MISSING, 0, 10},
+          {AS_FRESH_LIST, BODY(LIST("9", "", OBJECT("c", "8"))), FIRST_LOOK}},
          "[+a.].[+b." NO_KIND "[+c.]."},
         {"404 later: what was told stays, and nothing is told",
          true,
          {LISTED,
-          {AS_WATCH("7"), REFUSAL(404, ""), 0, 10},
-          {AS_LIST, REFUSAL(404, ""), 10000, 30010},
-          {AS_LIST, BODY(LIST("9", "", "")), 10000, 30010},
+          {AS_WATCH("7"), MISSING, 0, 10},
+          {AS_LIST, MISSING, FIRST_LOOK},
+          {AS_LIST, BODY(LIST("9", "", "")), SECOND_LOOK},
           {AS_WATCH("9"), QUIET, 0, 10}},
          "[+a.]." NO_KIND "[[]."},
         {"400 of a list",
@@ -225,6 +236,30 @@ static void test_starts_are_spread(void **state)
     assert_true(most - least > 100);
 }
 
+/* The connection of a watch that has worked breaks, as it does for all nodes when a server goes away: they do not come back at once. */
+static void test_losses_are_spread(void **state)
+{
+    (void)state;
+    enum { WATCHES = 20 };
+    const struct kube_watch_options options = {.path = "/api/v1/things", .no_streaming = true};
+    uint64_t most = 0;
+    for (size_t i = 0; i < WATCHES; i++) {
+        static const struct step steps[] = {
+            LISTED,
+            {AS_WATCH("7"), {.ending = API_CUT, .lasts = LONG}, 0, 10},
+            {AS_WATCH("7"), QUIET, LOST_PAUSE}};
+        struct world world = {.name = "loss", .steps = steps, .step_count = COUNT(steps)};
+        world_start(&world, &options);
+        uint64_t begun = world.answered;
+        loop_run(world.loop);
+        check_steps(&world);
+        uint64_t took = world.replied - begun;
+        most = took > most ? took : most;
+        world_end(&world);
+    }
+    assert_true(most > KUBE_PAUSE_START + LONG + 1000);
+}
+
 /* ---- streams that never come to their end ---- */
 
 struct talker {
@@ -286,9 +321,13 @@ static void test_stream_without_an_end(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_refusals),          cmocka_unit_test(test_retry_after),
-        cmocka_unit_test(test_silence),           cmocka_unit_test(test_pauses_grow),
-        cmocka_unit_test(test_starts_are_spread), cmocka_unit_test(test_stream_without_an_end),
+        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_retry_after),
+        cmocka_unit_test(test_silence),
+        cmocka_unit_test(test_pauses_grow),
+        cmocka_unit_test(test_starts_are_spread),
+        cmocka_unit_test(test_losses_are_spread),
+        cmocka_unit_test(test_stream_without_an_end),
     };
     clock_patience = 5;
     log_set_level(LOG_ERROR + 1);

@@ -91,6 +91,55 @@ static void test_groups(void **state)
     }
 }
 
+/* How often it is asked for the groups in so many seconds: less and less often, and not before the server wishes. */
+static void test_patience(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name;
+        struct route routes[3];
+        uint64_t seconds;
+        size_t least, most; /* questions */
+    } cases[] = {
+        /* Pauses of 0.5, 1, 2, … 30 s, or half of that, or half as much again. */
+        {"503", {{ASK_CRD, {.status = 503}}}, 300, 11, 25},
+        {"403", {{ASK_CRD, {.status = 403}}, {ASK_V3, {.status = 403}}}, 300, 22, 50},
+        {"429", {{ASK_CRD, {.status = 429, .headers = "Retry-After: 100\r\n"}}}, 300, 3, 3},
+        /* 20, 40, … 200 s. */
+        {"not installed", {{0}}, 1200, 2 * 7, 2 * 16},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct world world = {.routes = cases[i].routes};
+        world_start(&world, NULL);
+        clock_pass(world.loop, cases[i].seconds * 1000);
+        size_t questions = count_asked(&world, "?limit=1");
+        if (questions < cases[i].least || questions > cases[i].most)
+            fail_msg("%s: %zu questions", cases[i].name, questions);
+        world_end(&world);
+    }
+}
+
+/* An answer that does not end is not read for ever: a list of one policy is no longer than that. */
+static void test_endless_answer(void **state)
+{
+    (void)state;
+    enum { LONGER = 5 * 1024 * 1024 };
+    CLEANUP_BUF struct buf body = {0};
+    buf_append_str(&body, STR("{\"metadata\":{\"resourceVersion\":\"7\"},\"items\":["));
+    while (body.len < LONGER)
+        buf_append_str(&body,
+                       STR("                                                               "));
+    buf_append_str(&body, STR("]}"));
+    const struct route routes[] = {{ASK_CRD, {.body = buf_str(&body)}}, {0}};
+    struct world world = {.routes = routes};
+    world_start(&world, NULL);
+    clock_pass(world.loop, 5000);
+    check_number("kinds", (long long)kubernetes_stats(world.kubernetes).kinds, CORE_KINDS);
+    check_world_trace("not in sync", &world, "");
+    assert_true(count_asked(&world, ASK_CRD) > 1);
+    world_end(&world);
+}
+
 /* Of policies only those of its own namespace; of all else, all. */
 static void test_namespace(void **state)
 {
@@ -140,8 +189,8 @@ static void test_cannot_be_opened(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_groups),
-        cmocka_unit_test(test_namespace),
+        cmocka_unit_test(test_groups),           cmocka_unit_test(test_patience),
+        cmocka_unit_test(test_endless_answer),   cmocka_unit_test(test_namespace),
         cmocka_unit_test(test_cannot_be_opened),
     };
     unsetenv("CALICO_API_GROUP");

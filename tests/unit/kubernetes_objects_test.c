@@ -7,13 +7,14 @@
 
 #define CRD STR_INIT("crd.projectcalico.org/v1")
 
-/* Steps: "[" a list begins, "]" it ends, "-JSON" an object goes, all else an object that is there. */
+/* Steps: "[" a list begins, "]" it ends, "-JSON" an object goes, "?JSON" what was asked for as n/a, "!" is given up, all else an
+ * object that is there. */
 static const struct sequence {
     const char *name;
     struct str api, kind;
     const char *steps[8];
     const char *trace;
-    bool needs_relist; /* in the end */
+    size_t wanted; /* in the end */
 } sequences[] = {
 #define POD_OF(namespace, name, version, more)                                                     \
     "{\"metadata\":{\"namespace\":\"" namespace "\",\"name\":\"" name                              \
@@ -21,123 +22,123 @@ static const struct sequence {
                                                 "},\"spec\":{}}"
 #define POD(name, version) POD_OF("n", name, version, "")
 #define PODS               STR_INIT("v1"), STR_INIT("Pod")
-    {"an object", PODS, {POD("a", "1")}, "+Pod n/a\n", false},
-    {"the same version again", PODS, {POD("a", "1"), POD("a", "1")}, "+Pod n/a\n", false},
-    {"another version", PODS, {POD("a", "1"), POD("a", "2")}, "+Pod n/a\n+Pod n/a\n", false},
+    {"an object", PODS, {POD("a", "1")}, "+Pod n/a\n", 0},
+    {"the same version again", PODS, {POD("a", "1"), POD("a", "1")}, "+Pod n/a\n", 0},
+    {"another version", PODS, {POD("a", "1"), POD("a", "2")}, "+Pod n/a\n+Pod n/a\n", 0},
     {"an older version counts too: it is what the server says now",
      PODS,
      {POD("a", "2"), POD("a", "1"), POD("a", "1")},
      "+Pod n/a\n+Pod n/a\n",
-     false},
+     0},
     {"without a version it may be another",
      PODS,
      {POD("a", ""), POD("a", "")},
      "+Pod n/a\n+Pod n/a\n",
-     false},
+     0},
     {"objects are told apart by name and namespace",
      PODS,
      {POD("a", "1"), POD("b", "1"), POD_OF("m", "a", "1", "")},
      "+Pod n/a\n+Pod n/b\n+Pod m/a\n",
-     false},
-    {"one goes", PODS, {POD("a", "1"), "-" POD("a", "2")}, "+Pod n/a\n-Pod n/a\n", false},
+     0},
+    {"one goes", PODS, {POD("a", "1"), "-" POD("a", "2")}, "+Pod n/a\n-Pod n/a\n", 0},
     {"it goes once",
      PODS,
      {POD("a", "1"), "-" POD("a", "2"), "-" POD("a", "2")},
      "+Pod n/a\n-Pod n/a\n",
-     false},
-    {"one that was never there", PODS, {"-" POD("a", "1")}, "", false},
+     0},
+    {"one that was never there", PODS, {"-" POD("a", "1")}, "", 0},
     {"it comes again in the same version",
      PODS,
      {POD("a", "1"), "-" POD("a", "1"), POD("a", "1")},
      "+Pod n/a\n-Pod n/a\n+Pod n/a\n",
-     false},
+     0},
     {"apiVersion and kind may stand there",
      PODS,
      {"{\"apiVersion\":\"v1\",\"kind\":\"Pod\",\"metadata\":{\"name\":\"a\",\"namespace\":\"n\"},"
       "\"spec\":{}}"},
      "+Pod n/a\n",
-     false},
+     0},
     {"no namespace is the default one",
      PODS,
      {"{\"metadata\":{\"name\":\"a\"},\"spec\":{}}", "-{\"metadata\":{\"name\":\"a\"}}"},
      "+Pod default/a\n-Pod default/a\n",
-     false},
+     0},
 
-    {"a first list", PODS, {"[", POD("a", "1"), POD("b", "1"), "]"}, "+Pod n/a\n+Pod n/b\n", false},
-    {"an empty list", PODS, {"[", "]"}, "", false},
+    {"a first list", PODS, {"[", POD("a", "1"), POD("b", "1"), "]"}, "+Pod n/a\n+Pod n/b\n", 0},
+    {"an empty list", PODS, {"[", "]"}, "", 0},
     {"what a list does not have is gone",
      PODS,
      {POD("a", "1"), POD("b", "1"), "[", POD("b", "1"), "]"},
      "+Pod n/a\n+Pod n/b\n-Pod n/a\n",
-     false},
-    {"all is gone, once", PODS, {POD("a", "1"), "[", "]", "[", "]"}, "+Pod n/a\n-Pod n/a\n", false},
+     0},
+    {"all is gone, once", PODS, {POD("a", "1"), "[", "]", "[", "]"}, "+Pod n/a\n-Pod n/a\n", 0},
     {"a list has changed ones",
      PODS,
      {POD("a", "1"), "[", POD("a", "2"), "]"},
      "+Pod n/a\n+Pod n/a\n",
-     false},
-    {"nothing is gone before the end", PODS, {POD("a", "1"), "["}, "+Pod n/a\n", false},
+     0},
+    {"nothing is gone before the end", PODS, {POD("a", "1"), "["}, "+Pod n/a\n", 0},
     {"a list that begins anew",
      PODS,
      {POD("a", "1"), POD("b", "1"), "[", POD("a", "1"), "[", POD("b", "1"), "]"},
      "+Pod n/a\n+Pod n/b\n-Pod n/a\n",
-     false},
+     0},
     {"one goes while a list comes",
      PODS,
      {POD("a", "1"), "[", POD("a", "1"), "-" POD("a", "2"), "]"},
      "+Pod n/a\n-Pod n/a\n",
-     false},
+     0},
 
 #define WRONG(name, version) POD_OF("n", name, version, ",\"labels\":{\"a\":1}")
-    {"a wrong pod refuses", PODS, {WRONG("a", "1")}, "!Pod n/a\n", false},
+    {"a wrong pod refuses", PODS, {WRONG("a", "1")}, "!Pod n/a\n", 0},
     {"a wrong version leaves the sound one",
      PODS,
      {POD("a", "1"), WRONG("a", "2"), "[", WRONG("a", "2"), "]"},
      "+Pod n/a\n",
-     false},
+     0},
     {"a sound one after a wrong one",
      PODS,
      {WRONG("a", "1"), POD("a", "2")},
      "!Pod n/a\n+Pod n/a\n",
-     false},
+     0},
     {"a sound one after a wrong one after a sound one",
      PODS,
      {POD("a", "1"), WRONG("a", "2"), POD("a", "1")},
      "+Pod n/a\n+Pod n/a\n",
-     false},
+     0},
     {"a wrong namespace is none, and does not go",
      STR_INIT("v1"),
      STR_INIT("Namespace"),
      {"{\"metadata\":{\"name\":\"a\",\"labels\":{\"b\":1}}}", "[", "]"},
      "",
-     false},
+     0},
     {"a wrong policy refuses, always",
      STR_INIT("networking.k8s.io/v1"),
      STR_INIT("NetworkPolicy"),
      {"{\"metadata\":{\"name\":\"a\",\"resourceVersion\":\"1\"},\"spec\":{\"podSelector\":{}}}",
       "{\"metadata\":{\"name\":\"a\",\"resourceVersion\":\"2\"},\"spec\":5}"},
      "+KubernetesNetworkPolicy default/a\n!KubernetesNetworkPolicy default/a\n",
-     false},
+     0},
 
     {"without a name it is nothing",
      PODS,
      {"{\"metadata\":{\"namespace\":\"n\"},\"spec\":{}}", "{\"metadata\":{\"name\":5}}", "{}", "[",
       "]"},
      "",
-     false},
+     0},
     {"what cannot be read any more stays in force",
      PODS,
      {POD("a", "1"), "[", "{\"kind\":\"X\",\"metadata\":{\"name\":\"a\",\"namespace\":\"n\"}}",
       "]"},
      "+Pod n/a\n",
-     false},
+     0},
     {"an element that is a list is none",
      PODS,
      {"{\"kind\":\"PodList\",\"metadata\":{\"name\":\"l\"},\"items\":[" POD("a", "1") "," POD(
           "b", "1") "]}",
       "[", "]"},
      "",
-     false},
+     0},
 
 #define POLICY(name, version, spec, more)                                                          \
     "{\"metadata\":{\"namespace\":\"n\",\"name\":\"" name "\",\"resourceVersion\":\"" version      \
@@ -149,79 +150,98 @@ static const struct sequence {
      POLICIES,
      {POLICY("default.a", "1", "", ""), "-" POLICY("default.a", "2", "", "")},
      "+NetworkPolicy n/a\n-NetworkPolicy n/a\n",
-     false},
-    {"a policy by its stored name",
+     0},
+    {"a policy that was put aside with the name of another is none of the other's business",
      POLICIES,
-     {POLICY("b", "1", "", STORED("a")), "[", "]"},
-     "+NetworkPolicy n/a\n-NetworkPolicy n/a\n",
-     false},
+     {POLICY("default.a", "1", "", STORED("a")), POLICY("default.b", "1", "", STORED("a")),
+      "-" POLICY("default.a", "2", "", STORED("a"))},
+     "+NetworkPolicy n/a\n+NetworkPolicy n/b\n-NetworkPolicy n/a\n",
+     0},
     {"one of two with the same meaning goes",
      POLICIES,
      {POLICY("a", "1", "", ""), POLICY("default.a", "1", "", ""),
       "-" POLICY("default.a", "2", "", "")},
      "+NetworkPolicy n/a\n+NetworkPolicy n/a\n",
-     true},
+     1},
     {"the other of the two goes",
      POLICIES,
      {POLICY("a", "1", "", ""), POLICY("default.a", "1", "", ""), "-" POLICY("a", "2", "", "")},
      "+NetworkPolicy n/a\n+NetworkPolicy n/a\n",
-     true},
+     1},
     {"the one that is left is told again by the list",
      POLICIES,
      {POLICY("a", "1", "", ""), POLICY("default.a", "1", "", ""), "-" POLICY("a", "2", "", ""), "[",
       POLICY("default.a", "1", "", ""), "]"},
      "+NetworkPolicy n/a\n+NetworkPolicy n/a\n+NetworkPolicy n/a\n",
-     false},
+     0},
     {"both of two go",
      POLICIES,
      {POLICY("a", "1", "", ""), POLICY("default.a", "1", "", ""), "-" POLICY("a", "2", "", ""), "[",
       "]"},
      "+NetworkPolicy n/a\n+NetworkPolicy n/a\n-NetworkPolicy n/a\n",
-     false},
-    {"three, two of which have a stored name",
+     0},
+    {"a third of another tier is none of them",
      POLICIES,
-     {POLICY("b", "1", "", STORED("a")), POLICY("c", "1", "", STORED("a")),
-      POLICY("a", "1", "", ""), "-" POLICY("b", "2", "", ""), "-" POLICY("a", "2", "", "")},
+     {POLICY("default.a", "1", "\"tier\":\"t\"", ""), POLICY("a", "1", "", ""),
+      "-" POLICY("a", "2", "", "")},
+     "+NetworkPolicy n/default.a\n+NetworkPolicy n/a\n-NetworkPolicy n/a\n",
+     0},
+#define TWINS POLICY("a", "1", "", ""), POLICY("default.a", "1", "", "")
+    {"the one that is left is wanted, and comes",
+     POLICIES,
+     {TWINS, "-" POLICY("default.a", "2", "", ""), "?" POLICY("a", "1", "", ""),
+      "?" POLICY("a", "1", "", "")},
      "+NetworkPolicy n/a\n+NetworkPolicy n/a\n+NetworkPolicy n/a\n",
-     true},
-    {"three go",
+     0},
+    {"it has come before: what was asked for may be older",
      POLICIES,
-     {POLICY("b", "1", "", STORED("a")), POLICY("c", "1", "", STORED("a")),
-      POLICY("a", "1", "", ""), "-" POLICY("c", "2", "", ""), "-" POLICY("a", "2", "", ""),
-      "-" POLICY("b", "2", "", "")},
-     "+NetworkPolicy n/a\n+NetworkPolicy n/a\n+NetworkPolicy n/a\n-NetworkPolicy n/a\n",
-     true},
+     {TWINS, "-" POLICY("default.a", "2", "", ""), POLICY("a", "9", "", ""),
+      "?" POLICY("a", "1", "", "")},
+     "+NetworkPolicy n/a\n+NetworkPolicy n/a\n+NetworkPolicy n/a\n",
+     0},
+    {"it has gone before",
+     POLICIES,
+     {TWINS, "-" POLICY("default.a", "2", "", ""), "-" POLICY("a", "9", "", ""),
+      "?" POLICY("a", "1", "", "")},
+     "+NetworkPolicy n/a\n+NetworkPolicy n/a\n-NetworkPolicy n/a\n",
+     0},
+    {"another comes",
+     POLICIES,
+     {TWINS, "-" POLICY("default.a", "2", "", ""), "?" POLICY("b", "1", "", ""), "?{}"},
+     "+NetworkPolicy n/a\n+NetworkPolicy n/a\n",
+     1},
+    {"it does not come, but later",
+     POLICIES,
+     {TWINS, "-" POLICY("default.a", "2", "", ""), "!", "!", POLICY("a", "1", "", "")},
+     "+NetworkPolicy n/a\n+NetworkPolicy n/a\n+NetworkPolicy n/a\n",
+     0},
+    {"nobody has asked", POLICIES, {"?" POLICY("a", "1", "", ""), "!"}, "", 0},
     {"another tier gives it its whole name",
      POLICIES,
      {POLICY("default.a", "1", "", ""), POLICY("default.a", "2", "\"tier\":\"t\"", ""),
       "-" POLICY("default.a", "3", "", "")},
      "+NetworkPolicy n/a\n-NetworkPolicy n/a\n+NetworkPolicy n/default.a\n-NetworkPolicy "
      "n/default.a\n",
-     false},
+     0},
     {"and back",
      POLICIES,
      {POLICY("default.a", "1", "\"tier\":\"t\"", ""), POLICY("default.a", "2", "", ""), "[", "]"},
      "+NetworkPolicy n/default.a\n-NetworkPolicy n/default.a\n+NetworkPolicy n/a\n-NetworkPolicy "
      "n/a\n",
-     false},
-    {"another stored name",
-     POLICIES,
-     {POLICY("a", "1", "", ""), POLICY("a", "2", "", STORED("b")), "[", "]"},
-     "+NetworkPolicy n/a\n-NetworkPolicy n/a\n+NetworkPolicy n/b\n-NetworkPolicy n/b\n",
-     false},
+     0},
     {"a new name leaves the old one to another that has it",
      POLICIES,
      {POLICY("a", "1", "", ""), POLICY("default.a", "1", "", ""),
-      POLICY("a", "2", "", STORED("b"))},
-     "+NetworkPolicy n/a\n+NetworkPolicy n/a\n+NetworkPolicy n/b\n",
-     true},
+      POLICY("default.a", "2", "\"tier\":\"t\"", "")},
+     "+NetworkPolicy n/a\n+NetworkPolicy n/a\n+NetworkPolicy n/default.a\n",
+     1},
     {"names of other namespaces mean others",
      POLICIES,
      {POLICY("default.a", "1", "", ""),
       "{\"metadata\":{\"namespace\":\"m\",\"name\":\"default.a\"}}",
       "-{\"metadata\":{\"namespace\":\"m\",\"name\":\"default.a\"}}"},
      "+NetworkPolicy n/a\n!NetworkPolicy m/a\n-NetworkPolicy m/a\n",
-     false},
+     0},
     {"another that means the same, but was not told",
      STR_INIT("v1"),
      STR_INIT("ServiceAccount"),
@@ -229,15 +249,32 @@ static const struct sequence {
       "{\"metadata\":{\"name\":\"a\",\"namespace\":\"default\",\"labels\":1}}",
       "-{\"metadata\":{\"name\":\"a\"}}", "[", "]"},
      "+ServiceAccount default/a\n-ServiceAccount default/a\n",
-     false},
+     0},
+    {"three and four, of a server that leaves out the namespace, go one by one",
+     POLICIES,
+     {"{\"metadata\":{\"name\":\"a\"},\"spec\":{}}",
+      "{\"metadata\":{\"name\":\"default.a\"},\"spec\":{}}",
+      "{\"metadata\":{\"namespace\":\"default\",\"name\":\"default.a\"},\"spec\":{}}",
+      "-{\"metadata\":{\"name\":\"default.a\"}}", "-{\"metadata\":{\"name\":\"a\"}}",
+      "-{\"metadata\":{\"namespace\":\"default\",\"name\":\"default.a\"}}"},
+     "+NetworkPolicy default/a\n+NetworkPolicy default/a\n+NetworkPolicy default/a\n"
+     "-NetworkPolicy default/a\n",
+     0},
     {"of the whole cluster",
      CRD,
      STR_INIT("GlobalNetworkPolicy"),
      {"{\"metadata\":{\"name\":\"default.a\"},\"spec\":{}}",
       "{\"metadata\":{\"name\":\"a\"},\"spec\":{}}", "-{\"metadata\":{\"name\":\"a\"}}"},
      "+GlobalNetworkPolicy a\n+GlobalNetworkPolicy a\n",
-     true},
+     1},
 };
+
+static void take_wanted(struct world *world, struct str json)
+{
+    CLEANUP_ARENA struct arena arena = {0};
+    struct doc_file file = doc_load(&arena, json, true);
+    kubernetes_objects_take_wanted(&world->objects, STR("n/a"), file.entries[0].root);
+}
 
 static void step(struct world *world, const char *text)
 {
@@ -245,6 +282,10 @@ static void step(struct world *world, const char *text)
         kubernetes_objects_begin(&world->objects);
     else if (strcmp(text, "]") == 0)
         kubernetes_objects_end(&world->objects);
+    else if (text[0] == '?')
+        take_wanted(world, str_from_c(text + 1));
+    else if (text[0] == '!')
+        kubernetes_objects_give_up(&world->objects, STR("n/a"));
     else
         world_take(world, str_from_c(text[0] == '-' ? text + 1 : text), text[0] == '-');
 }
@@ -259,7 +300,7 @@ static void test_sequences(void **state)
         for (size_t j = 0; j < COUNT(s->steps) && s->steps[j] != NULL; j++)
             step(&world, s->steps[j]);
         check_text(s->name, buf_str(&world.trace), str_from_c(s->trace));
-        CHECK(s->name, world.objects.needs_relist == s->needs_relist);
+        check_number(s->name, (long long)world.objects.wanted, (long long)s->wanted);
         world_end(&world);
     }
 }
@@ -439,7 +480,8 @@ static void test_changes(void **state)
         memset(&cluster, 0, sizeof(cluster));
         tell_list(&world, &cluster);
         check_from_scratch(&world, &cluster);
-        assert_int_equal(world.objects.known.count + world.objects.renamed.count, 0);
+        assert_int_equal(
+            world.objects.known.count + world.objects.renamed.count + world.objects.wanted, 0);
         world_end(&world);
     }
 }

@@ -39,10 +39,11 @@ struct world {
 #define END                                                                                        \
     EVENT("BOOKMARK", "{\"metadata\":{\"resourceVersion\":\"7\",\"annotations\":{"                 \
                       "\"k8s.io/initial-events-end\":\"true\"}}}")
-/* How it is asked whether a group is there, and what says so. */
-#define ASK_CRD  "/apis/crd.projectcalico.org/v1/globalnetworkpolicies?limit=1"
-#define ASK_V3   "/apis/projectcalico.org/v3/globalnetworkpolicies?limit=1"
-#define IS_THERE .body = STR_INIT("{\"metadata\":{\"resourceVersion\":\"7\"},\"items\":[]}")
+/* How it is asked whether a group is there, and what says that it is, or is not. */
+#define ASK_CRD    "/apis/crd.projectcalico.org/v1/globalnetworkpolicies?limit=1"
+#define ASK_V3     "/apis/projectcalico.org/v3/globalnetworkpolicies?limit=1"
+#define IS_MISSING .status = 404, .body = STR_INIT("404 page not found\n")
+#define IS_THERE   .body = STR_INIT("{\"metadata\":{\"resourceVersion\":\"7\"},\"items\":[]}")
 
 static inline struct api_reply world_answer(void *ctx, const struct api_request *request)
 {
@@ -59,7 +60,7 @@ static inline struct api_reply world_answer(void *ctx, const struct api_request 
             return world->routes[i].reply;
     }
     if (str_eq(query, STR("limit=1")))
-        return (struct api_reply){.status = 404};
+        return (struct api_reply){IS_MISSING};
     return (struct api_reply){.ending = API_OPEN, .body = STR(END)};
 }
 

@@ -33,11 +33,10 @@ struct world {
     size_t step, step_count;
     uint64_t replied, answered; /* when the step before began and ended, as loop_now */
     bool is_late, is_unexpected;
-    void (*batch_end)(void *ctx); /* NULL: it is taken down */
-    const char *ask_after;        /* for that function */
-    bool has_asked;
+    unsigned most;   /* objects of a list; 0: any number */
+    size_t hurry_at; /* a step, for kube_watch_try_soon */
     struct buf trace;
-    struct loop_timer too_late, over;
+    struct loop_timer too_late, over, hurry;
 };
 
 /* [ begin, ] whole, +NAME there, -NAME gone, . the end of a batch, {PROBLEM}, {} none any more. */
@@ -128,8 +127,6 @@ static inline void world_start(struct world *world, const struct kube_watch_opti
     struct kube_watch_events own = events;
     struct error err;
     own.ctx = world;
-    if (world->batch_end != NULL)
-        own.batch_end = world->batch_end;
     world->loop = loop_new(&err);
     api_server_start(&world->server, world->loop, world_play, world);
     snprintf(server, sizeof(server), "http://127.0.0.1:%u", world->server.port);
@@ -172,7 +169,9 @@ static inline void check_steps(struct world *world)
     "{\"type\":\"BOOKMARK\",\"object\":{\"metadata\":{\"resourceVersion\":\"" version              \
     "\",\"annotations\":{\"k8s.io/initial-events-end\":\"true\"}}}}\n"
 #define STATUS(code, text) "{\"kind\":\"Status\",\"code\":" code ",\"message\":\"" text "\"}"
-#define ERROR(code, text)  "{\"type\":\"ERROR\",\"object\":" STATUS(code, text) "}\n"
+#define NOT_FOUND(text)                                                                            \
+    "{\"kind\":\"Status\",\"code\":404,\"reason\":\"NotFound\",\"message\":\"" text "\"}"
+#define ERROR(code, text) "{\"type\":\"ERROR\",\"object\":" STATUS(code, text) "}\n"
 #define LIST(version, more, items)                                                                 \
     "{\"kind\":\"List\",\"metadata\":{\"resourceVersion\":\"" version "\"" more                    \
     "},\"items\":[" items "]}"
@@ -205,6 +204,8 @@ static inline void check_steps(struct world *world)
         .body = STR_INIT(STATUS("429", "slower"))                                                  \
     }
 
+#define MISSING REFUSAL(404, "404 page not found\n")
+
 #define NO_KIND "{there is no such kind in the cluster}"
 
 #define AS_STREAM                                                                                  \
@@ -219,6 +220,11 @@ static inline void check_steps(struct world *world)
 /* After a first failure, and after a second in a row. */
 #define FIRST_PAUSE  250, 760
 #define SECOND_PAUSE 500, 1510
+/* After a watch that had worked, or a version that is too old: when all nodes come. */
+#define LOST_PAUSE 0, 5010
+/* Before a kind that is not there is looked for again, and again. */
+#define FIRST_LOOK  10000, 30010
+#define SECOND_LOOK 20000, 60010
 
 /* Longer than it takes a watch to count as one that works. */
 #define LONG 3000
@@ -240,8 +246,8 @@ struct script {
 /* Starts a watch, and plays the script to it. */
 static inline void script_start(struct world *world, const struct script *script)
 {
-    const struct kube_watch_options options = {.path = "/api/v1/things",
-                                               .no_streaming = script->no_streaming};
+    const struct kube_watch_options options = {
+        .path = "/api/v1/things", .no_streaming = script->no_streaming, .most = world->most};
     world->name = script->name;
     world->steps = script->steps;
     while (world->step_count < COUNT(script->steps) &&
