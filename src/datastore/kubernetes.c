@@ -109,9 +109,8 @@ static void on_batch_end(void *ctx)
 }
 
 /* What is in the way of one kind is often in the way of all, and so is its end. */
-static void try_others(const struct reader *reader)
+static void try_others(const struct kubernetes *k, const struct reader *reader)
 {
-    const struct kubernetes *k = reader->kubernetes;
     kubernetes_group_try_soon(k->group);
     for (size_t i = 0; i < k->reader_count; i++) {
         if (k->readers[i].watch != NULL && &k->readers[i] != reader)
@@ -133,7 +132,7 @@ static void on_watch_problem(void *ctx, const char *problem)
         return;
     }
     log_event(LOG_INFO, "Reading from the API server again", LOG_C("resource", reader->path));
-    try_others(reader);
+    try_others(reader->kubernetes, reader);
 }
 
 static char *format_path(const struct kubernetes *k, const struct kubernetes_kind *kind)
@@ -218,6 +217,7 @@ static void on_group_found(void *ctx, struct str api)
         if (k->readers[i].watch == NULL)
             start_reader(&k->readers[i]);
     }
+    try_others(k, NULL); /* the server has answered */
 }
 
 static void on_group_missing(void *ctx)
@@ -227,6 +227,7 @@ static void on_group_missing(void *ctx)
                              "policies are in force, and Calico's will be when they are");
     k->has_looked = true;
     end_batch(k);
+    try_others(k, NULL);
 }
 
 /* ---- the datastore ---- */

@@ -198,7 +198,8 @@ static void test_all_come_back_together(void **state)
         world.is_down = false;
         for (int j = 0; j < 100 && kubernetes_stats(world.kubernetes).live == 0; j++)
             clock_pass(world.loop, 500);
-        clock_pass(world.loop, 12 * 1000); /* the question, and then what it brings: 5 s each */
+        clock_pass(world.loop,
+                   12 * 1000); /* settling, the spread, and what the question brings: 7.5 s */
         check_number("live", (long long)kubernetes_stats(world.kubernetes).live, SIDECAR_KINDS);
         check_world_trace("afterwards", &world, "= . ");
         world_end(&world);
