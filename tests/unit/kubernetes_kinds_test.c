@@ -5,392 +5,102 @@
 #include "split_listener.h"
 
 /* SECRET stands wherever nothing may be kept. */
-#define METADATA(more)                                                                             \
-    "\"metadata\":{\"name\":\"x\",\"namespace\":\"n\",\"uid\":\"u\",\"resourceVersion\":\"1\","    \
-    "\"creationTimestamp\":\"2024-01-31T12:00:00Z\",\"managedFields\":[{\"manager\":\"SECRET\","   \
-    "\"fieldsV1\":{\"f:metadata\":{}}}]" more "}"
-#define LABELS ",\"labels\":{\"a\":\"b\",\"env\":\"secrets\"}"
-#define CONTAINER(name, port)                                                                      \
-    "{\"name\":\"" name "\",\"image\":\"i\",\"command\":[\"SECRET\"],\"args\":[\"SECRET\"],"       \
-    "\"env\":[{\"name\":\"E\",\"value\":\"SECRET\"}],\"envFrom\":[{\"secretRef\":{\"name\":"       \
-    "\"SECRET\"}}],\"volumeMounts\":[{\"name\":\"SECRET\"}],\"resources\":{\"limits\":{\"cpu\":"   \
-    "\"SECRET\"}},\"livenessProbe\":{\"exec\":{\"command\":[\"SECRET\"]}},\"readinessProbe\":{"    \
-    "\"exec\":{\"command\":[\"SECRET\"]}},\"startupProbe\":{\"exec\":{\"command\":[\"SECRET\"]}}," \
-    "\"lifecycle\":{\"preStop\":{\"exec\":{\"command\":[\"SECRET\"]}}},\"securityContext\":{"      \
-    "\"seLinuxOptions\":{\"level\":\"SECRET\"}},\"ports\":[{\"name\":\"" name "\","                \
-    "\"containerPort\":" port ",\"protocol\":\"UDP\"}]}"
-#define POLICY                                                                                     \
-    "{" METADATA(                                                                                  \
-        "") ",\"spec\":{\"order\":5,\"selector\":\"a == 'b'\",\"types\":[\"Ingress\"],"            \
-            "\"ingress\":[{\"action\":\"Allow\",\"protocol\":\"TCP\",\"source\":{\"selector\":"    \
-            "\"has(c)\"},\"destination\":{\"ports\":[80]}}]}}"
-#define NETS "{" METADATA(LABELS) ",\"spec\":{\"nets\":[\"10.0.0.0/8\"]}}"
+static const char metadata[] =
+    "`name`:`x`,`namespace`:`n`,`uid`:`u`,`resourceVersion`:`1`,"
+    "`creationTimestamp`:`2024-01-31T12:00:00Z`,"
+    "`managedFields`:[{`manager`:`SECRET`,`fieldsV1`:{`f:metadata`:{}}}]";
 
+/* With a name (twice), and the number of a port. */
+static const char container[] =
+    "{`name`:`%.*s`,`image`:`i`,`command`:[`SECRET`],`args`:[`SECRET`],"
+    "`env`:[{`name`:`E`,`value`:`SECRET`}],`envFrom`:[{`secretRef`:{`name`:`SECRET`}}],"
+    "`volumeMounts`:[{`name`:`SECRET`}],`resources`:{`limits`:{`cpu`:`SECRET`}},"
+    "`livenessProbe`:{`exec`:{`command`:[`SECRET`]}},"
+    "`readinessProbe`:{`exec`:{`command`:[`SECRET`]}},"
+    "`startupProbe`:{`exec`:{`command`:[`SECRET`]}},"
+    "`lifecycle`:{`preStop`:{`exec`:{`command`:[`SECRET`]}}},"
+    "`securityContext`:{`seLinuxOptions`:{`level`:`SECRET`}},"
+    "`ports`:[{`name`:`%.*s`,`containerPort`:%.*s,`protocol`:`UDP`}]}";
+
+#define LABELS "`labels`:{`a`:`b`,`env`:`secrets`}"
+#define POLICY                                                                                     \
+    "`spec`:{`order`:5,`selector`:`a == 'b'`,`types`:[`Ingress`],`ingress`:[{`action`:`Allow`,"    \
+    "`protocol`:`TCP`,`source`:{`selector`:`has(c)`},`destination`:{`ports`:[80]}}]}"
+#define NETS "`spec`:{`nets`:[`10.0.0.0/8`]}"
+
+/* Objects: what their metadata have besides, and what they have beside their metadata, with ` for the quotes of JSON, and <NAME:PORT>
+ * for a container. */
 static const struct sample {
     const char *resource;
     bool is_calico;
     enum model_kind kind;
-    const char *json;
+    const char *metadata, *rest;
 } samples[] = {
-    {"namespaces", false, MODEL_NAMESPACE,
-     "{" METADATA(LABELS) ",\"spec\":{\"finalizers\":[\"kubernetes\"]},\"status\":{\"phase\":"
-                          "\"Active\"}}"},
-    {"serviceaccounts", false, MODEL_SERVICE_ACCOUNT,
-     "{" METADATA(LABELS) ",\"secrets\":[{\"name\":\"SECRET\"}],\"imagePullSecrets\":[{\"name\":"
-                          "\"SECRET\"}]}"},
+    {"namespaces", false, MODEL_NAMESPACE, LABELS,
+     "`spec`:{`finalizers`:[`kubernetes`]},`status`:{`phase`:`Active`}"},
+    {"serviceaccounts", false, MODEL_SERVICE_ACCOUNT, LABELS,
+     "`secrets`:[{`name`:`SECRET`}],`imagePullSecrets`:[{`name`:`SECRET`}]"},
     {"pods", false, MODEL_POD,
-     "{" METADATA(
-         LABELS
-         ",\"annotations\":{\"cni.projectcalico.org/podIP\":\"10.0.0.9\"},"
-         "\"ownerReferences\":[{\"name\":\"SECRET\"}]") ",\"spec\":{\"nodeName\":\"here\","
-                                                        "\"serviceAccountName\":\"account\","
-                                                        "\"hostNetwork\":false,"
-                                                        "\"containers\":[" CONTAINER(
-                                                            "one",
-                                                            "80") "," CONTAINER("two",
-                                                                                "81") "],"
-                                                                                      "\"initContai"
-                                                                                      "ners\":"
-                                                                                      "[" CONTAINER(
-                                                                                          "three",
-                                                                                          "82") "],"
-                                                                                                "\""
-                                                                                                "vo"
-                                                                                                "lu"
-                                                                                                "me"
-                                                                                                "s"
-                                                                                                "\""
-                                                                                                ":"
-                                                                                                "[{"
-                                                                                                "\""
-                                                                                                "na"
-                                                                                                "me"
-                                                                                                "\""
-                                                                                                ":"
-                                                                                                "\""
-                                                                                                "SE"
-                                                                                                "CR"
-                                                                                                "ET"
-                                                                                                "\""
-                                                                                                "}]"
-                                                                                                ","
-                                                                                                "\""
-                                                                                                "af"
-                                                                                                "fi"
-                                                                                                "ni"
-                                                                                                "ty"
-                                                                                                "\""
-                                                                                                ":{"
-                                                                                                "\""
-                                                                                                "no"
-                                                                                                "de"
-                                                                                                "Af"
-                                                                                                "fi"
-                                                                                                "ni"
-                                                                                                "ty"
-                                                                                                "\""
-                                                                                                ":"
-                                                                                                "{"
-                                                                                                "\""
-                                                                                                "x"
-                                                                                                "\""
-                                                                                                ":"
-                                                                                                "\""
-                                                                                                "SE"
-                                                                                                "CR"
-                                                                                                "ET"
-                                                                                                "\""
-                                                                                                "}}"
-                                                                                                ","
-                                                                                                "\""
-                                                                                                "to"
-                                                                                                "le"
-                                                                                                "ra"
-                                                                                                "ti"
-                                                                                                "o"
-                                                                                                "ns"
-                                                                                                "\""
-                                                                                                ":["
-                                                                                                "{"
-                                                                                                "\""
-                                                                                                "ke"
-                                                                                                "y"
-                                                                                                "\""
-                                                                                                ":"
-                                                                                                "\""
-                                                                                                "SE"
-                                                                                                "CR"
-                                                                                                "ET"
-                                                                                                "\""
-                                                                                                "}]"
-                                                                                                ","
-                                                                                                "\""
-                                                                                                "se"
-                                                                                                "cu"
-                                                                                                "ri"
-                                                                                                "ty"
-                                                                                                "C"
-                                                                                                "on"
-                                                                                                "te"
-                                                                                                "xt"
-                                                                                                "\""
-                                                                                                ":{"
-                                                                                                "\""
-                                                                                                "sy"
-                                                                                                "sc"
-                                                                                                "tl"
-                                                                                                "s"
-                                                                                                "\""
-                                                                                                ":"
-                                                                                                "[{"
-                                                                                                "\""
-                                                                                                "na"
-                                                                                                "me"
-                                                                                                "\""
-                                                                                                ":"
-                                                                                                "\""
-                                                                                                "SE"
-                                                                                                "CR"
-                                                                                                "ET"
-                                                                                                "\""
-                                                                                                "}]"
-                                                                                                "},"
-                                                                                                "\""
-                                                                                                "to"
-                                                                                                "po"
-                                                                                                "lo"
-                                                                                                "gy"
-                                                                                                "Sp"
-                                                                                                "re"
-                                                                                                "ad"
-                                                                                                "Co"
-                                                                                                "ns"
-                                                                                                "tr"
-                                                                                                "ai"
-                                                                                                "nt"
-                                                                                                "s"
-                                                                                                "\""
-                                                                                                ":["
-                                                                                                "{"
-                                                                                                "\""
-                                                                                                "to"
-                                                                                                "po"
-                                                                                                "lo"
-                                                                                                "gy"
-                                                                                                "Ke"
-                                                                                                "y"
-                                                                                                "\""
-                                                                                                ":"
-                                                                                                "\""
-                                                                                                "SE"
-                                                                                                "CR"
-                                                                                                "ET"
-                                                                                                "\""
-                                                                                                "}]"
-                                                                                                "},"
-                                                                                                "\""
-                                                                                                "st"
-                                                                                                "at"
-                                                                                                "us"
-                                                                                                "\""
-                                                                                                ":{"
-                                                                                                "\""
-                                                                                                "ph"
-                                                                                                "as"
-                                                                                                "e"
-                                                                                                "\""
-                                                                                                ":"
-                                                                                                "\""
-                                                                                                "Ru"
-                                                                                                "nn"
-                                                                                                "in"
-                                                                                                "g"
-                                                                                                "\""
-                                                                                                ","
-                                                                                                "\""
-                                                                                                "po"
-                                                                                                "dI"
-                                                                                                "P"
-                                                                                                "\""
-                                                                                                ":"
-                                                                                                "\""
-                                                                                                "10"
-                                                                                                ".0"
-                                                                                                ".0"
-                                                                                                "."
-                                                                                                "1"
-                                                                                                "\""
-                                                                                                ","
-                                                                                                "\""
-                                                                                                "po"
-                                                                                                "dI"
-                                                                                                "Ps"
-                                                                                                "\""
-                                                                                                ":["
-                                                                                                "{"
-                                                                                                "\""
-                                                                                                "ip"
-                                                                                                "\""
-                                                                                                ":"
-                                                                                                "\""
-                                                                                                "10"
-                                                                                                ".0"
-                                                                                                ".0"
-                                                                                                "."
-                                                                                                "1"
-                                                                                                "\""
-                                                                                                "},"
-                                                                                                "{"
-                                                                                                "\""
-                                                                                                "ip"
-                                                                                                "\""
-                                                                                                ":"
-                                                                                                "\""
-                                                                                                "fd"
-                                                                                                "00"
-                                                                                                "::"
-                                                                                                "1"
-                                                                                                "\""
-                                                                                                "}"
-                                                                                                "],"
-                                                                                                "\""
-                                                                                                "co"
-                                                                                                "nd"
-                                                                                                "it"
-                                                                                                "io"
-                                                                                                "ns"
-                                                                                                "\""
-                                                                                                ":["
-                                                                                                "{"
-                                                                                                "\""
-                                                                                                "ty"
-                                                                                                "pe"
-                                                                                                "\""
-                                                                                                ":"
-                                                                                                "\""
-                                                                                                "SE"
-                                                                                                "CR"
-                                                                                                "ET"
-                                                                                                "\""
-                                                                                                "}]"
-                                                                                                ","
-                                                                                                "\""
-                                                                                                "co"
-                                                                                                "nt"
-                                                                                                "ai"
-                                                                                                "ne"
-                                                                                                "r"
-                                                                                                "St"
-                                                                                                "at"
-                                                                                                "us"
-                                                                                                "es"
-                                                                                                "\""
-                                                                                                ":["
-                                                                                                "{"
-                                                                                                "\""
-                                                                                                "na"
-                                                                                                "me"
-                                                                                                "\""
-                                                                                                ":"
-                                                                                                "\""
-                                                                                                "SE"
-                                                                                                "CR"
-                                                                                                "ET"
-                                                                                                "\""
-                                                                                                "}]"
-                                                                                                ","
-                                                                                                "\""
-                                                                                                "in"
-                                                                                                "it"
-                                                                                                "Co"
-                                                                                                "nt"
-                                                                                                "a"
-                                                                                                "in"
-                                                                                                "er"
-                                                                                                "St"
-                                                                                                "at"
-                                                                                                "us"
-                                                                                                "es"
-                                                                                                "\""
-                                                                                                ":["
-                                                                                                "{"
-                                                                                                "\""
-                                                                                                "na"
-                                                                                                "me"
-                                                                                                "\""
-                                                                                                ":"
-                                                                                                "\""
-                                                                                                "SE"
-                                                                                                "CR"
-                                                                                                "ET"
-                                                                                                "\""
-                                                                                                "}]"
-                                                                                                ","
-                                                                                                "\""
-                                                                                                "ep"
-                                                                                                "he"
-                                                                                                "me"
-                                                                                                "ra"
-                                                                                                "lC"
-                                                                                                "on"
-                                                                                                "ta"
-                                                                                                "in"
-                                                                                                "er"
-                                                                                                "St"
-                                                                                                "at"
-                                                                                                "us"
-                                                                                                "es"
-                                                                                                "\""
-                                                                                                ":["
-                                                                                                "{"
-                                                                                                "\""
-                                                                                                "na"
-                                                                                                "me"
-                                                                                                "\""
-                                                                                                ":"
-                                                                                                "\""
-                                                                                                "SE"
-                                                                                                "CR"
-                                                                                                "ET"
-                                                                                                "\""
-                                                                                                "}]"
-                                                                                                "}"
-                                                                                                "}"},
-    {"nodes", false, MODEL_NODE,
-     "{" METADATA(LABELS) ",\"spec\":{\"podCIDR\":\"SECRET\"},\"status\":{\"images\":[{\"names\":["
-                          "\"SECRET\"]}]}}"},
-    {"networkpolicies", false, MODEL_KUBERNETES_NETWORK_POLICY,
-     "{" METADATA("") ",\"spec\":{\"podSelector\":{\"matchLabels\":{\"a\":\"b\"}},\"ingress\":[{"
-                      "\"ports\":[{\"port\":80}],\"from\":[{\"podSelector\":{}}]}],\"policyTypes\":"
-                      "[\"Ingress\"]}}"},
-    {"endpointslices", false, MODEL_ENDPOINT_SLICE,
-     "{" METADATA(
-         ",\"labels\":{\"kubernetes.io/service-name\":\"s\"}") ",\"addressType\":\"IPv4\","
-                                                               "\"endpoints\":[{\"addresses\":["
-                                                               "\"10.0.0.1\"],\"conditions\":{"
-                                                               "\"ready\":true}}],\"ports\":[{"
-                                                               "\"name\":\"http\",\"port\":80,"
-                                                               "\"protocol\":\"TCP\"}]}"},
-    {"tiers", true, MODEL_TIER,
-     "{" METADATA("") ",\"spec\":{\"order\":7,\"defaultAction\":\"Pass\"}}"},
-    {"networkpolicies", true, MODEL_NETWORK_POLICY, POLICY},
-    {"globalnetworkpolicies", true, MODEL_GLOBAL_NETWORK_POLICY, POLICY},
-    {"stagednetworkpolicies", true, MODEL_STAGED_NETWORK_POLICY, POLICY},
-    {"stagedglobalnetworkpolicies", true, MODEL_STAGED_GLOBAL_NETWORK_POLICY, POLICY},
-    {"stagedkubernetesnetworkpolicies", true, MODEL_STAGED_KUBERNETES_NETWORK_POLICY,
-     "{" METADATA("") ",\"spec\":{\"podSelector\":{},\"ingress\":[{}]}}"},
-    {"networksets", true, MODEL_NETWORK_SET, NETS},
-    {"globalnetworksets", true, MODEL_GLOBAL_NETWORK_SET, NETS},
-    {"hostendpoints", true, MODEL_HOST_ENDPOINT,
-     "{" METADATA(
-         LABELS) ",\"spec\":{\"node\":\"here\",\"interfaceName\":\"eth0\",\"expectedIPs\":["
-                 "\"10.0.0.1\"],\"ports\":[{\"name\":\"http\",\"port\":80,\"protocol\":\"TCP\"}]}"
-                 "}"},
-    {"felixconfigurations", true, MODEL_FELIX_CONFIGURATION,
-     "{" METADATA("") ",\"spec\":{\"logSeverityScreen\":\"Debug\",\"healthPort\":9099}}"},
-    {"clusterinformations", true, MODEL_CLUSTER_INFORMATION,
-     "{" METADATA("") ",\"spec\":{\"datastoreReady\":false}}"},
+     LABELS ",`annotations`:{`cni.projectcalico.org/podIP`:`10.0.0.9`},"
+            "`ownerReferences`:[{`name`:`SECRET`}]",
+     "`spec`:{`nodeName`:`here`,`serviceAccountName`:`account`,`hostNetwork`:false,"
+     "`containers`:[<one:80>,<two:81>],`initContainers`:[<three:82>],"
+     "`volumes`:[{`name`:`SECRET`}],`affinity`:{`nodeAffinity`:{`x`:`SECRET`}},"
+     "`tolerations`:[{`key`:`SECRET`}],`securityContext`:{`sysctls`:[{`name`:`SECRET`}]},"
+     "`topologySpreadConstraints`:[{`topologyKey`:`SECRET`}]},"
+     "`status`:{`phase`:`Running`,`podIP`:`10.0.0.1`,"
+     "`podIPs`:[{`ip`:`10.0.0.1`},{`ip`:`fd00::1`}],`conditions`:[{`type`:`SECRET`}],"
+     "`containerStatuses`:[{`name`:`SECRET`}],`initContainerStatuses`:[{`name`:`SECRET`}],"
+     "`ephemeralContainerStatuses`:[{`name`:`SECRET`}]}"},
+    {"nodes", false, MODEL_NODE, LABELS,
+     "`spec`:{`podCIDR`:`SECRET`},`status`:{`images`:[{`names`:[`SECRET`]}]}"},
+    {"networkpolicies", false, MODEL_KUBERNETES_NETWORK_POLICY, "",
+     "`spec`:{`podSelector`:{`matchLabels`:{`a`:`b`}},"
+     "`ingress`:[{`ports`:[{`port`:80}],`from`:[{`podSelector`:{}}]}],"
+     "`policyTypes`:[`Ingress`]}"},
+    {"endpointslices", false, MODEL_ENDPOINT_SLICE, "`labels`:{`kubernetes.io/service-name`:`s`}",
+     "`addressType`:`IPv4`,"
+     "`endpoints`:[{`addresses`:[`10.0.0.1`],`conditions`:{`ready`:true}}],"
+     "`ports`:[{`name`:`http`,`port`:80,`protocol`:`TCP`}]"},
+    {"tiers", true, MODEL_TIER, "", "`spec`:{`order`:7,`defaultAction`:`Pass`}"},
+    {"networkpolicies", true, MODEL_NETWORK_POLICY, "", POLICY},
+    {"globalnetworkpolicies", true, MODEL_GLOBAL_NETWORK_POLICY, "", POLICY},
+    {"stagednetworkpolicies", true, MODEL_STAGED_NETWORK_POLICY, "", POLICY},
+    {"stagedglobalnetworkpolicies", true, MODEL_STAGED_GLOBAL_NETWORK_POLICY, "", POLICY},
+    {"stagedkubernetesnetworkpolicies", true, MODEL_STAGED_KUBERNETES_NETWORK_POLICY, "",
+     "`spec`:{`podSelector`:{},`ingress`:[{}]}"},
+    {"networksets", true, MODEL_NETWORK_SET, LABELS, NETS},
+    {"globalnetworksets", true, MODEL_GLOBAL_NETWORK_SET, LABELS, NETS},
+    {"hostendpoints", true, MODEL_HOST_ENDPOINT, LABELS,
+     "`spec`:{`node`:`here`,`interfaceName`:`eth0`,`expectedIPs`:[`10.0.0.1`],"
+     "`ports`:[{`name`:`http`,`port`:80,`protocol`:`TCP`}]}"},
+    {"felixconfigurations", true, MODEL_FELIX_CONFIGURATION, "",
+     "`spec`:{`logSeverityScreen`:`Debug`,`healthPort`:9099}"},
+    {"clusterinformations", true, MODEL_CLUSTER_INFORMATION, "", "`spec`:{`datastoreReady`:false}"},
 };
+
+static void append_containers(struct buf *out, struct str text)
+{
+    struct str before, name, port;
+    while (str_cut(text, '<', &before, &text)) {
+        str_cut(text, ':', &name, &text);
+        str_cut(text, '>', &port, &text);
+        buf_append_str(out, before);
+        buf_printf(out, container, STR_ARG(name), STR_ARG(name), STR_ARG(port));
+    }
+    buf_append_str(out, before);
+}
+
+static struct str make_object(const struct sample *sample, struct buf *out)
+{
+    bool has_more = sample->metadata[0] != '\0';
+    buf_printf(out, "{`metadata`:{%s%s%s},", metadata, has_more ? "," : "", sample->metadata);
+    append_containers(out, str_from_c(sample->rest));
+    buf_append_byte(out, '}');
+    for (size_t i = 0; i < out->len; i++)
+        out->data[i] = out->data[i] == '`' ? '"' : out->data[i];
+    return buf_str(out);
+}
 
 static const struct sample *find_sample(const struct kubernetes_kind *kind)
 {
@@ -416,12 +126,12 @@ static void show_object(const struct kubernetes_kind *kind, struct str calico_ap
 }
 
 /* The object as it comes out of a list. */
-static void drop_fields(const struct kubernetes_kind *kind, const char *json, struct buf *out)
+static void drop_fields(const struct kubernetes_kind *kind, struct str json, struct buf *out)
 {
     struct listener l = {0};
     struct error err;
     struct kube_split *split = listener_start(SPLIT_VALUES, kind->drop, NULL, &l);
-    CHECK(kind->resource, kube_split_feed(split, str_from_c(json), &err));
+    CHECK(kind->resource, kube_split_feed(split, json, &err));
     assert_int_equal(l.pieces, 1);
     buf_append_str(out, buf_str(&l.trace));
     kube_split_free(split);
@@ -431,15 +141,17 @@ static void drop_fields(const struct kubernetes_kind *kind, const char *json, st
 static void check_kind(const struct kubernetes_kind *kind, struct str calico_api)
 {
     const struct sample *sample = find_sample(kind);
+    CLEANUP_BUF struct buf bytes = {0};
     CLEANUP_BUF struct buf whole = {0};
     CLEANUP_BUF struct buf rest = {0};
     CLEANUP_BUF struct buf rest_shown = {0};
-    show_object(kind, calico_api, str_from_c(sample->json), &whole);
-    drop_fields(kind, sample->json, &rest);
+    struct str json = make_object(sample, &bytes);
+    show_object(kind, calico_api, json, &whole);
+    drop_fields(kind, json, &rest);
     show_object(kind, calico_api, buf_str(&rest), &rest_shown);
     check_text(kind->resource, buf_str(&rest_shown), buf_str(&whole));
     CHECK(kind->resource, str_starts_with(buf_str(&whole), model_kind_name(sample->kind)));
-    CHECK(kind->resource, strstr(sample->json, "SECRET") != NULL);
+    CHECK(kind->resource, str_contains(json, STR("SECRET")));
     CHECK(kind->resource, !str_contains(buf_str(&rest), STR("SECRET")));
 }
 
@@ -466,9 +178,10 @@ static void test_a_pod_is_whole(void **state)
         const struct kubernetes_kind *kind = &kubernetes_kinds[i];
         if (strcmp(kind->resource, "pods") != 0)
             continue;
+        CLEANUP_BUF struct buf bytes = {0};
         CLEANUP_BUF struct buf rest = {0};
         CLEANUP_BUF struct buf shown = {0};
-        drop_fields(kind, find_sample(kind)->json, &rest);
+        drop_fields(kind, make_object(find_sample(kind), &bytes), &rest);
         show_object(kind, kind->api, buf_str(&rest), &shown);
         check_text("pod", buf_str(&shown), STR(expected));
         return;
