@@ -135,10 +135,9 @@ static void print_help(const struct option_spec *specs, size_t count)
          "Exit status: 0 stopped by a signal, 1 it could not start, 2 wrong command line.");
 }
 
-/* A message and a pointer to --help, on standard error. */
 static int usage_error(const char *message)
 {
-    fprintf(stderr, "csi-driver: %s\nTry: csi-driver --help\n", message);
+    options_complain("csi-driver", message);
     return EXIT_BAD_USAGE;
 }
 

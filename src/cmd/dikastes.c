@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "cmd/commands.h"
+#include "cmd/options.h"
 
 static const struct {
     const char *name;
@@ -30,7 +31,9 @@ static const char help_text[] =
 
 int command_usage_error(const char *command, const char *message)
 {
-    fprintf(stderr, "dikastes %s: %s\nTry: dikastes %s --help\n", command, message, command);
+    char program[64];
+    snprintf(program, sizeof(program), "dikastes %s", command);
+    options_complain(program, message);
     return EXIT_USAGE;
 }
 

@@ -51,10 +51,9 @@ static void print_help(const struct option_spec *specs, size_t count)
          "Exit status: 0 stopped by a signal, 1 it could not start, 2 wrong command line.");
 }
 
-/* A message and a pointer to --help, on standard error. */
 static int usage_error(const char *message)
 {
-    fprintf(stderr, "felix: %s\nTry: felix --help\n", message);
+    options_complain("felix", message);
     return EXIT_BAD_USAGE;
 }
 

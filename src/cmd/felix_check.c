@@ -127,6 +127,6 @@ int felix_check(int first, int argc, char **argv)
         ok = error_set(&err, words == 0 ? "which directory?" : "one directory at a time");
     if (ok)
         return check_directory(argv[first], node, json);
-    fprintf(stderr, "felix check: %s\nTry: felix check --help\n", err.text);
+    options_complain("felix check", err.text);
     return STATUS_USAGE;
 }

@@ -75,6 +75,11 @@ bool options_parse(const struct option_spec *specs, size_t count, int first, int
     return true;
 }
 
+void options_complain(const char *program, const char *message)
+{
+    fprintf(stderr, "%s: %s\nTry: %s --help\n", program, message, program);
+}
+
 void options_print(FILE *out, const struct option_spec *specs, size_t count)
 {
     for (size_t i = 0; i < count; i++) {

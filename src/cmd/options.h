@@ -21,6 +21,9 @@ struct option_spec {
 bool options_parse(const struct option_spec *specs, size_t count, int first, int argc, char **argv,
                    int *words, struct error *err);
 
+/* "PROGRAM: message" and a pointer to --help, on standard error; a program's subcommand belongs to its name. */
+void options_complain(const char *program, const char *message);
+
 /* The table as --help shows it. */
 void options_print(FILE *out, const struct option_spec *specs, size_t count);
 

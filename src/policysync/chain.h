@@ -56,9 +56,4 @@ static inline bool chain_is_at_end(const struct chain_link *position)
     return position->next == NULL;
 }
 
-static inline struct str chain_message(const struct chain_link *link)
-{
-    return blob_str(link->message);
-}
-
 #endif

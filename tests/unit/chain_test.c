@@ -23,7 +23,7 @@ static void check_next(const char *name, struct chain_link **position, const cha
     CHECK(name, chain_is_at_end(*position) == (expected == NULL));
     CHECK(name, chain_advance(position) == (expected != NULL));
     if (expected != NULL)
-        check_text(name, chain_message(*position), str_from_c(expected));
+        check_text(name, blob_str((*position)->message), str_from_c(expected));
 }
 
 static void test_positions(void **state)
@@ -129,7 +129,7 @@ static void read_one(struct reader *reader, uint64_t last)
     if (reader->next > last)
         return;
     assert_true(reader->position->tag == reader->next);
-    assert_int_equal(chain_message(reader->position).len, size_of(reader->next));
+    assert_int_equal(blob_str(reader->position->message).len, size_of(reader->next));
     reader->next++;
 }
 
