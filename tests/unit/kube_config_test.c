@@ -90,194 +90,192 @@ static void write_text(const char *name, const char *text)
 #define USER(more)    FILE_OF("{" SERVER "}", "{" more "}")
 #define EXEC(more)    USER("exec: {apiVersion: client.authentication.k8s.io/v1, command: run" more "}")
 
+static const struct {
+    const char *text, *expected;
+} files[] = {
+    {"apiVersion: v1\nkind: Config\npreferences: {}\ncurrent-context: c\n"
+     "contexts:\n- name: other\n  context: {cluster: x}\n- name: c\n  context:\n    cluster: "
+     "k\n"
+     "    user: u\n    namespace: n\n"
+     "clusters:\n- name: x\n  cluster: {}\n- name: k\n  cluster:\n    server: https://h:6443/\n"
+     "users:\n- name: u\n  user:\n    token: secret\n",
+     "./config https://h:6443 token=secret"},
+    {"{\"current-context\":\"c\",\"contexts\":[{\"name\":\"c\",\"context\":{\"cluster\":\"k\"}}"
+     "],\"clusters\":[{\"name\":\"k\",\"cluster\":{\"server\":\"http://[::1]:80//\"}}]}",
+     "./config http://[::1]:80"},
+    {FILE_OF("{server: 'https://h/base/path'}", "{}"), "./config https://h/base/path"},
+
+    {CLUSTER(""), "./config https://h:6443"},
+    {CLUSTER(", tls-server-name: other, proxy-url: 'socks5://p:1'"),
+     "./config https://h:6443 name=other proxy=socks5://p:1"},
+    {CLUSTER(", proxy-url: 'HTTP://p'"), "./config https://h:6443 proxy=HTTP://p"},
+    {CLUSTER(", proxy-url: 'https://u:p@p:1'"), "./config https://h:6443 proxy=https://u:p@p:1"},
+    {CLUSTER(", proxy-url: 'socks5h://p:1'"), "./config https://h:6443 proxy=socks5h://p:1"},
+    {CLUSTER(", proxy-url: ''"), "./config https://h:6443"},
+    {CLUSTER(", certificate-authority: ca.pem"), "./config https://h:6443 ca=./ca.pem"},
+    {CLUSTER(", certificate-authority: ../a/ca.pem"), "./config https://h:6443 ca=./../a/ca.pem"},
+    {CLUSTER(", certificate-authority: /a/ca.pem"), "./config https://h:6443 ca=/a/ca.pem"},
+    {CLUSTER(", certificate-authority-data: UEVN"), "./config https://h:6443 ca:PEM"},
+    {CLUSTER(", certificate-authority: ca.pem, certificate-authority-data: UEVN"),
+     "./config https://h:6443 ca:PEM"},
+    {CLUSTER(", certificate-authority: '', certificate-authority-data: ''"),
+     "./config https://h:6443"},
+    {CLUSTER(", insecure-skip-tls-verify: true"), "./config https://h:6443 insecure"},
+    {CLUSTER(", insecure-skip-tls-verify: false, certificate-authority: /a"),
+     "./config https://h:6443 ca=/a"},
+    {CLUSTER(", extensions: [{name: x}], unknown: {a: [b]}"), "./config https://h:6443"},
+
+    {USER("token: t"), "./config https://h:6443 token=t"},
+    {USER("tokenFile: t"), "./config https://h:6443 token-file=./t"},
+    {USER("token: t, tokenFile: /t"), "./config https://h:6443 token=t token-file=/t"},
+    {USER("username: n, password: p"), "./config https://h:6443 user=n password=p"},
+    {USER("username: n"), "./config https://h:6443 user=n"},
+    {USER("client-certificate: c, client-key: /k"), "./config https://h:6443 cert=./c key=/k"},
+    {USER("client-certificate-data: Yw==, client-key-data: aw=="),
+     "./config https://h:6443 cert:c key:k"},
+    {USER("client-certificate: x, client-certificate-data: Yw==, client-key: y, "
+          "client-key-data: aw=="),
+     "./config https://h:6443 cert:c key:k"},
+    {USER("client-certificate-data: \"Y\\nw=\\n=\\n\", client-key: k"),
+     "./config https://h:6443 cert:c key=./k"},
+    {USER("as: null, auth-provider: ~, exec: null, token: t"), "./config https://h:6443 token=t"},
+
+    {EXEC(""), "./config https://h:6443 exec=run v=v1"},
+    {USER("exec: {apiVersion: client.authentication.k8s.io/v1beta1, command: run}"),
+     "./config https://h:6443 exec=run v=v1beta1"},
+    {USER("exec: {apiVersion: client.authentication.k8s.io/v1, command: bin/run}"),
+     "./config https://h:6443 exec=./bin/run v=v1"},
+    {USER("exec: {apiVersion: client.authentication.k8s.io/v1, command: /bin/run}"),
+     "./config https://h:6443 exec=/bin/run v=v1"},
+    {EXEC(", args: [a, '', 5, true, 'b c'], env: [{name: A, value: x}, {name: B, value: ''}]"),
+     "./config https://h:6443 exec=run arg=a arg= arg=5 arg=true arg=b c env=A=x env=B= v=v1"},
+    {EXEC(", args: null, env: null, installHint: do so, provideClusterInfo: true, "
+          "interactiveMode: Never"),
+     "./config https://h:6443 exec=run v=v1 hint=do so info"},
+    {EXEC(", interactiveMode: IfAvailable, provideClusterInfo: false"),
+     "./config https://h:6443 exec=run v=v1"},
+};
+
 static void test_one_file(void **state)
 {
     (void)state;
-    static const struct {
-        const char *text, *expected;
-    } cases[] = {
-        {"apiVersion: v1\nkind: Config\npreferences: {}\ncurrent-context: c\n"
-         "contexts:\n- name: other\n  context: {cluster: x}\n- name: c\n  context:\n    cluster: "
-         "k\n"
-         "    user: u\n    namespace: n\n"
-         "clusters:\n- name: x\n  cluster: {}\n- name: k\n  cluster:\n    server: https://h:6443/\n"
-         "users:\n- name: u\n  user:\n    token: secret\n",
-         "./config https://h:6443 token=secret"},
-        {"{\"current-context\":\"c\",\"contexts\":[{\"name\":\"c\",\"context\":{\"cluster\":\"k\"}}"
-         "],\"clusters\":[{\"name\":\"k\",\"cluster\":{\"server\":\"http://[::1]:80//\"}}]}",
-         "./config http://[::1]:80"},
-        {FILE_OF("{server: 'https://h/base/path'}", "{}"), "./config https://h/base/path"},
-
-        {CLUSTER(""), "./config https://h:6443"},
-        {CLUSTER(", tls-server-name: other, proxy-url: 'socks5://p:1'"),
-         "./config https://h:6443 name=other proxy=socks5://p:1"},
-        {CLUSTER(", proxy-url: 'HTTP://p'"), "./config https://h:6443 proxy=HTTP://p"},
-        {CLUSTER(", proxy-url: 'https://u:p@p:1'"),
-         "./config https://h:6443 proxy=https://u:p@p:1"},
-        {CLUSTER(", proxy-url: 'socks5h://p:1'"), "./config https://h:6443 proxy=socks5h://p:1"},
-        {CLUSTER(", proxy-url: ''"), "./config https://h:6443"},
-        {CLUSTER(", certificate-authority: ca.pem"), "./config https://h:6443 ca=./ca.pem"},
-        {CLUSTER(", certificate-authority: ../a/ca.pem"),
-         "./config https://h:6443 ca=./../a/ca.pem"},
-        {CLUSTER(", certificate-authority: /a/ca.pem"), "./config https://h:6443 ca=/a/ca.pem"},
-        {CLUSTER(", certificate-authority-data: UEVN"), "./config https://h:6443 ca:PEM"},
-        {CLUSTER(", certificate-authority: ca.pem, certificate-authority-data: UEVN"),
-         "./config https://h:6443 ca:PEM"},
-        {CLUSTER(", certificate-authority: '', certificate-authority-data: ''"),
-         "./config https://h:6443"},
-        {CLUSTER(", insecure-skip-tls-verify: true"), "./config https://h:6443 insecure"},
-        {CLUSTER(", insecure-skip-tls-verify: false, certificate-authority: /a"),
-         "./config https://h:6443 ca=/a"},
-        {CLUSTER(", extensions: [{name: x}], unknown: {a: [b]}"), "./config https://h:6443"},
-
-        {USER("token: t"), "./config https://h:6443 token=t"},
-        {USER("tokenFile: t"), "./config https://h:6443 token-file=./t"},
-        {USER("token: t, tokenFile: /t"), "./config https://h:6443 token=t token-file=/t"},
-        {USER("username: n, password: p"), "./config https://h:6443 user=n password=p"},
-        {USER("username: n"), "./config https://h:6443 user=n"},
-        {USER("client-certificate: c, client-key: /k"), "./config https://h:6443 cert=./c key=/k"},
-        {USER("client-certificate-data: Yw==, client-key-data: aw=="),
-         "./config https://h:6443 cert:c key:k"},
-        {USER("client-certificate: x, client-certificate-data: Yw==, client-key: y, "
-              "client-key-data: aw=="),
-         "./config https://h:6443 cert:c key:k"},
-        {USER("client-certificate-data: \"Y\\nw=\\n=\\n\", client-key: k"),
-         "./config https://h:6443 cert:c key=./k"},
-        {USER("as: null, auth-provider: ~, exec: null, token: t"),
-         "./config https://h:6443 token=t"},
-
-        {EXEC(""), "./config https://h:6443 exec=run v=v1"},
-        {USER("exec: {apiVersion: client.authentication.k8s.io/v1beta1, command: run}"),
-         "./config https://h:6443 exec=run v=v1beta1"},
-        {USER("exec: {apiVersion: client.authentication.k8s.io/v1, command: bin/run}"),
-         "./config https://h:6443 exec=./bin/run v=v1"},
-        {USER("exec: {apiVersion: client.authentication.k8s.io/v1, command: /bin/run}"),
-         "./config https://h:6443 exec=/bin/run v=v1"},
-        {EXEC(", args: [a, '', 5, true, 'b c'], env: [{name: A, value: x}, {name: B, value: ''}]"),
-         "./config https://h:6443 exec=run arg=a arg= arg=5 arg=true arg=b c env=A=x env=B= v=v1"},
-        {EXEC(", args: null, env: null, installHint: do so, provideClusterInfo: true, "
-              "interactiveMode: Never"),
-         "./config https://h:6443 exec=run v=v1 hint=do so info"},
-        {EXEC(", interactiveMode: IfAvailable, provideClusterInfo: false"),
-         "./config https://h:6443 exec=run v=v1"},
-    };
-    for (size_t i = 0; i < COUNT(cases); i++) {
-        write_text("config", cases[i].text);
-        check_load(cases[i].text, "./config", cases[i].expected);
+    for (size_t i = 0; i < COUNT(files); i++) {
+        write_text("config", files[i].text);
+        check_load(files[i].text, "./config", files[i].expected);
     }
 }
 
 /* The message names the file, and what in it. */
+static const struct {
+    const char *text, *error;
+} wrong_files[] = {
+    {"", "there is nothing in kubeconfig \"./config\""},
+    {"# nothing\n---\n", "there is nothing in kubeconfig \"./config\""},
+    {"[]", "kubeconfig ./config is not a map"},
+    {"{a: b", "kubeconfig ./config: line 2: "},
+    {"a: 1\na: 2", "kubeconfig ./config: line 2: "},
+    {"\xff", "kubeconfig ./config: line 1: "},
+    {"{}", "kubeconfig ./config has no current-context"},
+    {"current-context: ''", "kubeconfig ./config has no current-context"},
+    {"current-context: [c]", "kubeconfig ./config has no current-context"},
+    {"current-context: c", "kubeconfig ./config has no context \"c\""},
+    {"{current-context: c, contexts: {c: d}}", "kubeconfig ./config has no context \"c\""},
+    {"{current-context: c, contexts: [c, {name: d}, {name: [c]}]}",
+     "kubeconfig ./config has no context \"c\""},
+    {"{current-context: c, contexts: [{name: c}]}", "kubeconfig ./config has no context \"c\""},
+    {"{current-context: c, contexts: [{name: c, context: c}]}",
+     "kubeconfig ./config has no context \"c\""},
+    {"{current-context: c, contexts: [{name: c, context: {}}]}",
+     "kubeconfig ./config: context c names no cluster"},
+    {"{current-context: c, contexts: [{name: c, context: {cluster: [k]}}]}",
+     "./config: context c: cluster is no text"},
+    {"{current-context: c, contexts: [{name: c, context: {cluster: k}}]}",
+     "kubeconfig ./config: there is no cluster \"k\", which context c names"},
+    {"{current-context: c, contexts: [{name: c, context: {cluster: k, user: u}}], clusters: "
+     "[{name: k, cluster: {" SERVER "}}]}",
+     "kubeconfig ./config: there is no user \"u\", which context c names"},
+
+    {FILE_OF("{}", "{}"), "./config: cluster k has no server"},
+    {FILE_OF("{server: ''}", "{}"), "./config: cluster k has no server"},
+    {FILE_OF("{server: {a: b}}", "{}"), "./config: cluster k: server is no text"},
+    {FILE_OF("{server: h}", "{}"), "./config: cluster k: server \"h\" is not an http(s) URL"},
+    {FILE_OF("{server: 'ftp://h'}", "{}"), "server \"ftp://h\" is not an http(s) URL"},
+    {FILE_OF("{server: 'https://'}", "{}"), "server \"https://\" is not an http(s) URL"},
+    {FILE_OF("{server: 'https:///h'}", "{}"), "server \"https:///h\" is not an http(s) URL"},
+    {FILE_OF("{server: 'https:h'}", "{}"), "server \"https:h\" is not an http(s) URL"},
+    {FILE_OF("{server: '///'}", "{}"), "server \"///\" is not an http(s) URL"},
+    {FILE_OF("{server: 'https://joe:SECRET@h'}", "{}"),
+     "./config: cluster k: server has an @ in it"},
+    {FILE_OF("{server: 'joe:SECRET@h'}", "{}"), "./config: cluster k: server has an @ in it"},
+    {CLUSTER(", proxy-url: 'p:3128'"),
+     "./config: cluster k: proxy-url is no URL of http, https, socks5 or socks5h"},
+    {CLUSTER(", proxy-url: 'ftp://joe:SECRET@p'"), "./config: cluster k: proxy-url is no URL"},
+    {CLUSTER(", proxy-url: 'joe:SECRET@p'"), "./config: cluster k: proxy-url is no URL of"},
+    {CLUSTER(", proxy-url: 'http://'"), "./config: cluster k: proxy-url is no URL of http"},
+    {CLUSTER(", certificate-authority-data: '?'"),
+     "./config: cluster k: certificate-authority-data is not base64"},
+    {CLUSTER(", certificate-authority-data: UEV"), "certificate-authority-data is not base64"},
+    {CLUSTER(", certificate-authority: [a]"),
+     "./config: cluster k: certificate-authority is no text"},
+    {CLUSTER(", insecure-skip-tls-verify: 'true'"),
+     "./config: cluster k: insecure-skip-tls-verify is neither true nor false"},
+    {CLUSTER(", insecure-skip-tls-verify: true, certificate-authority: a"),
+     "./config: cluster k: insecure-skip-tls-verify and a certificate-authority exclude"},
+    {CLUSTER(", insecure-skip-tls-verify: true, certificate-authority-data: UEVN"),
+     "insecure-skip-tls-verify and a certificate-authority exclude"},
+
+    {USER("as: admin"), "./config: user u: as is not supported"},
+    {USER("as-uid: '1'"), "./config: user u: as-uid is not supported"},
+    {USER("as-groups: [g]"), "./config: user u: as-groups is not supported"},
+    {USER("as-user-extra: {a: [b]}"), "./config: user u: as-user-extra is not supported"},
+    {USER("auth-provider: {name: gcp}"), "./config: user u: auth-provider is not supported"},
+    {USER("token: t, username: n"), "./config: user u: a token and a username exclude"},
+    {USER("tokenFile: t, username: n"), "./config: user u: a token and a username exclude"},
+    {USER("token: \"a\\nb\""),
+     "./config: user u: token has a blank or another strange character in it"},
+    {USER("token: a b"), "./config: user u: token has a blank or another strange character in it"},
+    {USER("token: \"a\\x80\""),
+     "./config: user u: token has a blank or another strange character in it"},
+    {USER("token: {a: b}"), "./config: user u: token is no text"},
+    {USER("tokenFile: []"), "./config: user u: tokenFile is no text"},
+    {USER("client-certificate: c"), "./config: user u: client-certificate and client-key need"},
+    {USER("client-key-data: aw=="), "./config: user u: client-certificate and client-key need"},
+    {USER("client-certificate-data: '%', client-key: k"),
+     "./config: user u: client-certificate-data is not base64"},
+    {USER("client-certificate: c, client-key-data: =aw="), "client-key-data is not base64"},
+
+    {USER("exec: run"), "./config: user u: exec is no map"},
+    {USER("exec: {}"), "./config: user u: exec needs command and apiVersion"},
+    {USER("exec: {command: run}"), "exec needs command and apiVersion"},
+    {USER("exec: {command: [run], apiVersion: client.authentication.k8s.io/v1}"),
+     "./config: user u: command is no text"},
+    {USER("exec: {command: run, apiVersion: client.authentication.k8s.io/v1alpha1}"),
+     "./config: user u: exec: apiVersion \"client.authentication.k8s.io/v1alpha1\" is not"},
+    {EXEC(", args: x"), "./config: user u: exec: args is no list"},
+    {EXEC(", args: [a, [b]]"), "./config: user u: exec: args[1] is no text"},
+    {EXEC(", args: [null]"), "./config: user u: exec: args[0] is no text"},
+    {EXEC(", env: {A: x}"), "./config: user u: exec: env is no list"},
+    {EXEC(", env: [{name: A, value: x}, {name: B}]"),
+     "./config: user u: exec: env[1] has no name and value"},
+    {EXEC(", env: [{value: x}]"), "env[0] has no name and value"},
+    {EXEC(", env: [{name: '', value: x}]"), "env[0] has no name and value"},
+    {EXEC(", env: [{name: A=B, value: x}]"), "env[0] has no name and value"},
+    {EXEC(", env: [A=x]"), "env[0] has no name and value"},
+    {EXEC(", interactiveMode: Always"),
+     "./config: user u: exec: interactiveMode \"Always\" is not supported"},
+    {EXEC(", provideClusterInfo: 1"),
+     "./config: user u: provideClusterInfo is neither true nor false"},
+};
+
 static void test_wrong_file(void **state)
 {
     (void)state;
-    static const struct {
-        const char *text, *error;
-    } cases[] = {
-        {"", "there is nothing in kubeconfig \"./config\""},
-        {"# nothing\n---\n", "there is nothing in kubeconfig \"./config\""},
-        {"[]", "kubeconfig ./config is not a map"},
-        {"{a: b", "kubeconfig ./config: line 2: "},
-        {"a: 1\na: 2", "kubeconfig ./config: line 2: "},
-        {"\xff", "kubeconfig ./config: line 1: "},
-        {"{}", "kubeconfig ./config has no current-context"},
-        {"current-context: ''", "kubeconfig ./config has no current-context"},
-        {"current-context: [c]", "kubeconfig ./config has no current-context"},
-        {"current-context: c", "kubeconfig ./config has no context \"c\""},
-        {"{current-context: c, contexts: {c: d}}", "kubeconfig ./config has no context \"c\""},
-        {"{current-context: c, contexts: [c, {name: d}, {name: [c]}]}",
-         "kubeconfig ./config has no context \"c\""},
-        {"{current-context: c, contexts: [{name: c}]}", "kubeconfig ./config has no context \"c\""},
-        {"{current-context: c, contexts: [{name: c, context: c}]}",
-         "kubeconfig ./config has no context \"c\""},
-        {"{current-context: c, contexts: [{name: c, context: {}}]}",
-         "kubeconfig ./config: context c names no cluster"},
-        {"{current-context: c, contexts: [{name: c, context: {cluster: [k]}}]}",
-         "./config: context c: cluster is no text"},
-        {"{current-context: c, contexts: [{name: c, context: {cluster: k}}]}",
-         "kubeconfig ./config: there is no cluster \"k\", which context c names"},
-        {"{current-context: c, contexts: [{name: c, context: {cluster: k, user: u}}], clusters: "
-         "[{name: k, cluster: {" SERVER "}}]}",
-         "kubeconfig ./config: there is no user \"u\", which context c names"},
-
-        {FILE_OF("{}", "{}"), "./config: cluster k has no server"},
-        {FILE_OF("{server: ''}", "{}"), "./config: cluster k has no server"},
-        {FILE_OF("{server: {a: b}}", "{}"), "./config: cluster k: server is no text"},
-        {FILE_OF("{server: h}", "{}"), "./config: cluster k: server \"h\" is not an http(s) URL"},
-        {FILE_OF("{server: 'ftp://h'}", "{}"), "server \"ftp://h\" is not an http(s) URL"},
-        {FILE_OF("{server: 'https://'}", "{}"), "server \"https://\" is not an http(s) URL"},
-        {FILE_OF("{server: 'https:///h'}", "{}"), "server \"https:///h\" is not an http(s) URL"},
-        {FILE_OF("{server: 'https:h'}", "{}"), "server \"https:h\" is not an http(s) URL"},
-        {FILE_OF("{server: '///'}", "{}"), "server \"///\" is not an http(s) URL"},
-        {FILE_OF("{server: 'https://joe:SECRET@h'}", "{}"),
-         "./config: cluster k: server has an @ in it"},
-        {FILE_OF("{server: 'joe:SECRET@h'}", "{}"), "./config: cluster k: server has an @ in it"},
-        {CLUSTER(", proxy-url: 'p:3128'"),
-         "./config: cluster k: proxy-url is no URL of http, https, socks5 or socks5h"},
-        {CLUSTER(", proxy-url: 'ftp://joe:SECRET@p'"), "./config: cluster k: proxy-url is no URL"},
-        {CLUSTER(", proxy-url: 'joe:SECRET@p'"), "./config: cluster k: proxy-url is no URL of"},
-        {CLUSTER(", proxy-url: 'http://'"), "./config: cluster k: proxy-url is no URL of http"},
-        {CLUSTER(", certificate-authority-data: '?'"),
-         "./config: cluster k: certificate-authority-data is not base64"},
-        {CLUSTER(", certificate-authority-data: UEV"), "certificate-authority-data is not base64"},
-        {CLUSTER(", certificate-authority: [a]"),
-         "./config: cluster k: certificate-authority is no text"},
-        {CLUSTER(", insecure-skip-tls-verify: 'true'"),
-         "./config: cluster k: insecure-skip-tls-verify is neither true nor false"},
-        {CLUSTER(", insecure-skip-tls-verify: true, certificate-authority: a"),
-         "./config: cluster k: insecure-skip-tls-verify and a certificate-authority exclude"},
-        {CLUSTER(", insecure-skip-tls-verify: true, certificate-authority-data: UEVN"),
-         "insecure-skip-tls-verify and a certificate-authority exclude"},
-
-        {USER("as: admin"), "./config: user u: as is not supported"},
-        {USER("as-uid: '1'"), "./config: user u: as-uid is not supported"},
-        {USER("as-groups: [g]"), "./config: user u: as-groups is not supported"},
-        {USER("as-user-extra: {a: [b]}"), "./config: user u: as-user-extra is not supported"},
-        {USER("auth-provider: {name: gcp}"), "./config: user u: auth-provider is not supported"},
-        {USER("token: t, username: n"), "./config: user u: a token and a username exclude"},
-        {USER("tokenFile: t, username: n"), "./config: user u: a token and a username exclude"},
-        {USER("token: \"a\\nb\""),
-         "./config: user u: token has a blank or another strange character in it"},
-        {USER("token: a b"),
-         "./config: user u: token has a blank or another strange character in it"},
-        {USER("token: \"a\\x80\""),
-         "./config: user u: token has a blank or another strange character in it"},
-        {USER("token: {a: b}"), "./config: user u: token is no text"},
-        {USER("tokenFile: []"), "./config: user u: tokenFile is no text"},
-        {USER("client-certificate: c"), "./config: user u: client-certificate and client-key need"},
-        {USER("client-key-data: aw=="), "./config: user u: client-certificate and client-key need"},
-        {USER("client-certificate-data: '%', client-key: k"),
-         "./config: user u: client-certificate-data is not base64"},
-        {USER("client-certificate: c, client-key-data: =aw="), "client-key-data is not base64"},
-
-        {USER("exec: run"), "./config: user u: exec is no map"},
-        {USER("exec: {}"), "./config: user u: exec needs command and apiVersion"},
-        {USER("exec: {command: run}"), "exec needs command and apiVersion"},
-        {USER("exec: {command: [run], apiVersion: client.authentication.k8s.io/v1}"),
-         "./config: user u: command is no text"},
-        {USER("exec: {command: run, apiVersion: client.authentication.k8s.io/v1alpha1}"),
-         "./config: user u: exec: apiVersion \"client.authentication.k8s.io/v1alpha1\" is not"},
-        {EXEC(", args: x"), "./config: user u: exec: args is no list"},
-        {EXEC(", args: [a, [b]]"), "./config: user u: exec: args[1] is no text"},
-        {EXEC(", args: [null]"), "./config: user u: exec: args[0] is no text"},
-        {EXEC(", env: {A: x}"), "./config: user u: exec: env is no list"},
-        {EXEC(", env: [{name: A, value: x}, {name: B}]"),
-         "./config: user u: exec: env[1] has no name and value"},
-        {EXEC(", env: [{value: x}]"), "env[0] has no name and value"},
-        {EXEC(", env: [{name: '', value: x}]"), "env[0] has no name and value"},
-        {EXEC(", env: [{name: A=B, value: x}]"), "env[0] has no name and value"},
-        {EXEC(", env: [A=x]"), "env[0] has no name and value"},
-        {EXEC(", interactiveMode: Always"),
-         "./config: user u: exec: interactiveMode \"Always\" is not supported"},
-        {EXEC(", provideClusterInfo: 1"),
-         "./config: user u: provideClusterInfo is neither true nor false"},
-    };
-    for (size_t i = 0; i < COUNT(cases); i++) {
+    for (size_t i = 0; i < COUNT(wrong_files); i++) {
         CLEANUP_BUF struct buf expected = {0};
-        buf_printf(&expected, "! %s", cases[i].error);
+        buf_printf(&expected, "! %s", wrong_files[i].error);
         buf_append_byte(&expected, '\0');
-        write_text("config", cases[i].text);
-        check_load(cases[i].text, "./config", expected.data);
+        write_text("config", wrong_files[i].text);
+        check_load(wrong_files[i].text, "./config", expected.data);
     }
 }
 
