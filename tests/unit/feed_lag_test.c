@@ -324,6 +324,32 @@ static void test_behind_with_large_set(void **state)
     close_feed(&world);
 }
 
+/* A policy that waited before its new set came up never goes out with half of it, though the set's turn was cut short. */
+static void test_behind_amid_a_new_set(void **state)
+{
+    (void)state;
+    struct feed_world world;
+    struct sidecar web;
+    CLEANUP_ARENA struct arena arena = {0};
+    struct psync_strings members = numbers(&arena, 0, LARGE);
+    open_feed(&world);
+    tell_policy(&world, "p", "allow", "");
+    tell_endpoint(&world, "k/web", "p", "");
+    tell_in_sync(&world);
+    join(&world, &web, "k/web");
+    check_reads("join", &web, REST);
+    tell_policy(&world, "p", "log", "");
+    end_batch(&world);
+    tell_set(&world, "s", PSYNC_SET_NET, &members);
+    tell_policy(&world, "p", "deny", "s");
+    end_batch(&world);
+    check_reads_at_most("half of the set, before the policy", &web, 1, "set s 82200");
+    outgrow(&world, LARGE, LARGE + 50000);
+    check_reads("not the policy", &web, "behind");
+    feed_leave(web.reader);
+    close_feed(&world);
+}
+
 /* After a large change that everybody has read, a small one that waits is no lag. */
 static void test_not_behind(void **state)
 {
@@ -490,6 +516,7 @@ int main(void)
         cmocka_unit_test(test_behind_with_small_set),
         cmocka_unit_test(test_behind_with_many_sets),
         cmocka_unit_test(test_behind_with_large_set),
+        cmocka_unit_test(test_behind_amid_a_new_set),
         cmocka_unit_test(test_not_behind),
         cmocka_unit_test(test_behind_with_labels),
         cmocka_unit_test(test_label_churn),

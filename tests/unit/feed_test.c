@@ -284,6 +284,25 @@ static void test_given_up_twice(void **state)
     finish(&world, &web);
 }
 
+/* A policy that was given up and is needed again, as it was, needs its set once, not twice: the set goes with it. */
+static void test_needed_again_as_it_was(void **state)
+{
+    (void)state;
+    struct feed_world world;
+    struct sidecar web;
+    start(&world, &web);
+    tell_endpoint(&world, "k/web", "", "all web");
+    end_batch(&world);
+    tell_endpoint(&world, "k/web", "p", "all web");
+    end_batch(&world);
+    check_reads("again", &web, "endpoint k8s/k/web/eth0");
+    tell_policy(&world, "p", "deny", "");
+    tell_no_set(&world, "s");
+    end_batch(&world);
+    check_reads("without the set", &web, "policy P p deny\n-set s");
+    finish(&world, &web);
+}
+
 /* A slow sidecar hears of every thing in its turn, though one of them changes all the time. */
 static void test_turns(void **state)
 {
@@ -469,6 +488,7 @@ int main(void)
         cmocka_unit_test(test_overtaken),
         cmocka_unit_test(test_needed_again),
         cmocka_unit_test(test_given_up_twice),
+        cmocka_unit_test(test_needed_again_as_it_was),
         cmocka_unit_test(test_turns),
         cmocka_unit_test(test_shared),
         cmocka_unit_test(test_endpoint_gone),

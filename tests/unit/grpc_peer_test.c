@@ -468,6 +468,33 @@ static void test_out_of_files(void **state)
     close(fd);
 }
 
+/* A call whose shared message waits for the peer's window has not drained, whatever else of its connection has. */
+static void test_shared_has_not_drained(void **state)
+{
+    struct world *w = *state;
+    enum { SIZE = 300 * 1024 };
+    CLEANUP_PEER_CALL struct peer_call call = {0};
+    CLEANUP_FREE char *bytes = mem_zalloc(SIZE);
+    struct blob *blob = blob_new(str_make(bytes, SIZE));
+    struct peer *peer = peer_new(w, 100); /* and so no more of it is taken than that */
+    peer_start(peer, &call, "/t.T/Hold", STR("\0\0\0\0\1x"), true);
+    UNTIL(w, w->kept != NULL);
+    struct grpc_call *kept = w->kept;
+    peer->deaf = true;
+    peer_wake(peer);
+    turn(w);
+    grpc_call_on_drained(kept, on_drained, w);
+    grpc_call_send_shared(kept, blob);
+    UNTIL(w, kept->out.len == 0);
+    assert_in_range(grpc_call_pending(kept), 1, SIZE);
+    grpc_call_tell_drained(kept);
+    assert_false(w->drained);
+    peer_free(peer);
+    UNTIL(w, w->kept == NULL);
+    assert_int_equal(blob->refs, 1);
+    blob_unref(blob);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -483,6 +510,7 @@ int main(void)
         WORLD_TEST(test_all_requests_first),
         WORLD_TEST(test_no_window),
         WORLD_TEST(test_reset_flood),
+        WORLD_TEST(test_shared_has_not_drained),
         WORLD_TEST(test_garbage),
         WORLD_TEST(test_continuations),
         WORLD_TEST(test_half_close),

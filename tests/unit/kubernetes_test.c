@@ -206,6 +206,37 @@ static void test_all_come_back_together(void **state)
     }
 }
 
+/* It is news for the kinds, too, that the question for the group was answered: whatever is in their way, they look within 5 s. */
+static void test_group_comes_back_first(void **state)
+{
+    (void)state;
+    static const char *const kinds[] = {
+        "/api/v1/namespaces", "/api/v1/serviceaccounts", "/api/v1/pods",
+        "/apis/networking.k8s.io/v1/networkpolicies", "/apis/discovery.k8s.io/v1/endpointslices"};
+    static const struct route routes[] = {
+        WITH_CRDS,
+        {"/api/v1/namespaces", {.status = 503}},
+        {"/api/v1/serviceaccounts", {.status = 503}},
+        {"/api/v1/pods", {.status = 503}},
+        {"/apis/networking.k8s.io/v1/networkpolicies", {.status = 503}},
+        {"/apis/discovery.k8s.io/v1/endpointslices", {.status = 503}},
+        {0}};
+    struct world world = {.routes = routes, .is_down = true};
+    world_start(&world, NULL);
+    clock_pass(world.loop, 300 * 1000);
+    world.is_down = false;
+    world.asked.len = 0;
+    for (int i = 0; i < 1000 && !has_asked(&world, ASK_CRD); i++)
+        clock_pass(world.loop, 100);
+    clock_pass(world.loop, 6000);
+    struct str later = buf_str(&world.asked);
+    while (!str_starts_with(later, STR(ASK_CRD)))
+        later = str_from(later, 1);
+    for (size_t i = 0; i < COUNT(kinds); i++)
+        CHECK(kinds[i], str_contains(later, str_from_c(kinds[i])));
+    world_end(&world);
+}
+
 /* Before anything was asked for, and at any time thereafter. */
 static void test_close(void **state)
 {
@@ -231,6 +262,7 @@ int main(void)
         cmocka_unit_test(test_group_comes_later),
         cmocka_unit_test(test_outage),
         cmocka_unit_test(test_all_come_back_together),
+        cmocka_unit_test(test_group_comes_back_first),
         cmocka_unit_test(test_close),
     };
     unsetenv("CALICO_API_GROUP");
