@@ -80,12 +80,12 @@ CVE-2023-44487, CVE-2021-32778: storms of streams that are opened and reset
     py/test_hostile_http2.py::test_a_million_rapid_resets
     py/test_hostile_http2.py::test_reset_storm
     py/test_hostile_http2.py::test_more_streams_than_allowed
-    unit/grpc_test.c::test_reset_flood
+    unit/grpc_peer_test.c::test_reset_flood
 CVE-2024-28182, CVE-2024-27316, CVE-2024-30255: endless CONTINUATION
     py/test_hostile_http2.py::test_endless_continuation
     py/test_hostile_http2.py::test_header_bomb
     py/test_hostile_http2.py::test_many_headers
-    unit/grpc_test.c::test_continuations
+    unit/grpc_peer_test.c::test_continuations
 CVE-2025-8671: the peer makes the server reset, and the work goes on
     py/test_hostile_http2.py::test_reset_storm
     py/test_hostile_http2.py::test_reset_watches
@@ -110,7 +110,7 @@ Floods, and peers that do not take their answers
     py/test_hostile_http2.py::test_peer_without_a_window
     py/test_hostile_socket.py::test_hundreds_of_idle_connections
     py/test_hostile_socket.py::test_memory_of_many_streams_is_given_back
-    unit/grpc_test.c::test_deaf_peer
+    unit/grpc_peer_test.c::test_deaf_peer
 Policy stream: large sets
     py/test_policy_sync.py::test_biggest_set
     py/test_policy_sync.py::test_large_policy
