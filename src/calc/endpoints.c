@@ -339,6 +339,23 @@ static void make_message(struct arena *arena, const struct endpoints *endpoints,
     list_policies(arena, endpoint->labels.group, &message->endpoint);
 }
 
+/* One that no stream could carry is sent without policies and profiles, so that everything is refused. */
+static void encode(struct psync_message *message, struct buf *bytes)
+{
+    psync_encode(bytes, message);
+    if (bytes->len <= PSYNC_MESSAGE_LIMIT)
+        return;
+    struct psync_endpoint *endpoint = &message->endpoint;
+    log_event(LOG_ERROR,
+              "Endpoint takes more than 4 MiB on the wire; it is sent without policies and "
+              "profiles, which refuses everything",
+              LOG_STR("workload", endpoint->id.workload), LOG_INT("bytes", bytes->len));
+    *endpoint = (struct psync_endpoint){
+        .id = endpoint->id, .state = endpoint->state, .name = endpoint->name};
+    bytes->len = 0;
+    psync_encode(bytes, message);
+}
+
 static void send_removal(struct slot *slot, const struct psync_sink *sink)
 {
     slot->is_sent = false;
@@ -360,7 +377,7 @@ static void send_update(const struct endpoints *endpoints, struct slot *slot,
     CLEANUP_BUF struct buf bytes = {0};
     struct psync_message message = {0};
     make_message(&arena, endpoints, slot->chosen, &message);
-    psync_encode(&bytes, &message);
+    encode(&message, &bytes);
     uint64_t digest = map_hash(buf_str(&bytes));
     if (slot->is_sent && digest == slot->digest)
         return;

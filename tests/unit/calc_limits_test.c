@@ -1,4 +1,4 @@
-/* What no stream could carry refuses instead; and what a profile and its namespace both say. */
+/* What no stream could carry refuses instead, policy, profile and endpoint; and what a profile and its namespace both say. */
 #include "base/log.h"
 
 #include "calc_world.h"
@@ -84,6 +84,74 @@ static void test_large_profile(void **state)
                 "profile custom\n  < malformed\n  > malformed");
 }
 
+#define VM "orchestrator: o, workload: w, endpoint: e, interfaceName: i, profiles: [custom]"
+static const char bare[] = "endpoint o/bank/w/e state=<active> interface=<i>";
+
+/* The last line of what the next flush sends. */
+static void check_last(const char *name, struct calc_world *world, const char *expected)
+{
+    flush(world);
+    struct str trace = buf_str(&world->trace);
+    size_t start = trace.len;
+    while (start > 0 && trace.ptr[start - 1] != '\n')
+        start--;
+    check_text(name, str_make(trace.ptr + start, trace.len - start), str_from_c(expected));
+}
+
+/* Policies whose names take 240 bytes, and an endpoint's message twice that. */
+static void for_each_policy(struct calc_world *world, size_t count,
+                            void (*act)(struct calc_world *world, const char *yaml))
+{
+    CLEANUP_BUF struct buf yaml = {0};
+    for (size_t i = 0; i < count; i++)
+        buf_printf(
+            &yaml,
+            CALICO("GlobalNetworkPolicy", "p%0239zu") "}, spec: {types: [Ingress, Egress]}}\n", i);
+    buf_append_byte(&yaml, '\0');
+    act(world, yaml.data);
+}
+
+/* An endpoint that is too large is sent without what would let anything through. */
+static void test_endpoint_with_many_policies(void **state)
+{
+    (void)state;
+    enum { TOO_MANY_POLICIES = 9000 };
+    struct calc_world world;
+    open_calc(&world, "node-1", NULL);
+    put(&world, PROFILE("custom", ""));
+    put(&world, WORKLOAD("vm", VM ", ipNetworks: [10.0.0.1]"));
+    calc_set_in_sync(world.calc);
+    flush(&world);
+    for_each_policy(&world, TOO_MANY_POLICIES, put);
+    check_last("too many", &world, bare);
+    put(&world, WORKLOAD("vm", VM ", ipNetworks: [10.0.0.2]"));
+    check_flush("another address, as little of it", &world, "");
+    for_each_policy(&world, TOO_MANY_POLICIES, drop);
+    flush(&world);
+    CHECK("whole again", strstr(world.trace.data, "v4{10.0.0.2/32} profiles=custom\n") != NULL);
+    close_calc(&world);
+}
+
+static void test_endpoint_with_many_nets(void **state)
+{
+    (void)state;
+    struct calc_world world;
+    CLEANUP_BUF struct buf yaml = {0};
+    buf_append_str(
+        &yaml, STR(CALICO("WorkloadEndpoint", "vm") ", namespace: bank}, spec: {node: node-1, " VM
+                                                    ", ipNetworks: ["));
+    for (size_t i = 0; i < TOO_MANY; i++)
+        buf_printf(&yaml, "%sfd00:1111:2222:3333:4444:5555:%zx:%zx", i > 0 ? ", " : "",
+                   0x1000 + (i >> 12), 0x1000 + (i & 0xfff));
+    buf_append_str(&yaml, STR("]}}"));
+    buf_append_byte(&yaml, '\0');
+    open_calc(&world, "node-1", NULL);
+    start_with(&world, PROFILE("custom", ""));
+    put(&world, yaml.data);
+    check_last("too many", &world, bare);
+    close_calc(&world);
+}
+
 /* A Profile that has the name of a namespace's passes on what the namespace does not say itself. */
 static void test_label_said_twice(void **state)
 {
@@ -114,6 +182,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_large_policy),
         cmocka_unit_test(test_large_profile),
+        cmocka_unit_test(test_endpoint_with_many_policies),
+        cmocka_unit_test(test_endpoint_with_many_nets),
         cmocka_unit_test(test_label_said_twice),
     };
     log_set_level(LOG_ERROR);
