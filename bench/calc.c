@@ -103,7 +103,7 @@ static struct model_resource *make_pod(size_t i, unsigned version)
     struct model_endpoint *e = &r->endpoint;
     struct arena *a = &r->arena;
     const char *account = i % 2 == 0 ? "web" : "worker";
-    e->live = true;
+    e->presence = MODEL_LIVE;
     e->node = is_local(i) ? STR("node-here") : STR("node-there");
     e->orchestrator = STR("k8s");
     e->endpoint = STR("eth0");

@@ -175,7 +175,7 @@ static void choose_anew(struct endpoints *endpoints, struct slot *slot)
 static bool is_served(const struct endpoints *endpoints, const struct model_resource *resource)
 {
     const struct model_endpoint *endpoint = &resource->endpoint;
-    if (!endpoint->live)
+    if (endpoint->presence != MODEL_LIVE)
         return false;
     if (endpoints->scope.workload.len > 0)
         return str_eq(endpoint->workload, endpoints->scope.workload);

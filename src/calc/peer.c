@@ -41,15 +41,16 @@ static bool find_contents(const struct model_resource *resource, struct contents
         return true;
     }
     const struct model_endpoint *endpoint = &resource->endpoint;
+    bool is_live = endpoint->presence == MODEL_LIVE;
     /* Wrong and no endpoint: it may well be one, at an address that nobody knows. */
-    *contents = (struct contents){.has_ports = true, .is_unreadable = is_broken && !endpoint->live};
-    if (endpoint->live) {
+    *contents = (struct contents){.has_ports = true, .is_unreadable = is_broken && !is_live};
+    if (is_live) {
         contents->nets = endpoint->nets;
         contents->net_count = endpoint->net_count;
         contents->ports = endpoint->ports;
         contents->port_count = endpoint->port_count;
     }
-    return endpoint->live || is_broken;
+    return is_live || is_broken;
 }
 
 /* Pods may call a port what no rule can. */

@@ -15,6 +15,7 @@ enum { STATUS_SOUND = 0, STATUS_WRONG = 1, STATUS_USAGE = 2 };
 
 struct check {
     struct calc *calc;
+    struct str node; /* that is looked at; empty: all */
     json_t *report;
 };
 
@@ -28,9 +29,22 @@ static void ignore(void *ctx)
     (void)ctx;
 }
 
+static void note_no_endpoint(struct check *check, const struct model_resource *resource)
+{
+    const struct model_endpoint *endpoint = &resource->endpoint;
+    if (resource->key.kind != MODEL_POD && resource->key.kind != MODEL_WORKLOAD_ENDPOINT)
+        return;
+    if (endpoint->presence == MODEL_LIVE || endpoint->presence == MODEL_UNREADABLE)
+        return;
+    if (check->node.len == 0 || str_eq(check->node, endpoint->node))
+        felix_report_no_endpoint(check->report, resource);
+}
+
 static void on_update(void *ctx, struct model_resource *resource)
 {
-    calc_update(((struct check *)ctx)->calc, resource);
+    struct check *check = ctx;
+    note_no_endpoint(check, resource);
+    calc_update(check->calc, resource);
 }
 
 static void on_remove(void *ctx, const struct model_key *key)
@@ -79,7 +93,7 @@ static int check_directory(const char *path, const char *node, bool json)
 {
     struct error err;
     const struct endpoints_scope scope = {.node = str_from_c(node)};
-    struct check check = {calc_new(&scope), felix_report_new()};
+    struct check check = {calc_new(&scope), scope.node, felix_report_new()};
     int status = STATUS_WRONG;
     /* What is wrong stands in the report; the log has what the calculation wonders at. */
     log_set_level(LOG_WARNING);

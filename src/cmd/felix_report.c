@@ -229,8 +229,22 @@ static void put_endpoint(json_t *report, const struct psync_endpoint *endpoint)
 
 json_t *felix_report_new(void)
 {
-    return json_pack("{s:[], s:{}, s:{}, s:{}, s:{}}", "problems", "endpoints", "policies",
-                     "profiles", "ipSets");
+    return json_pack("{s:[], s:{}, s:{}, s:{}, s:{}, s:{}}", "problems", "endpoints", "noEndpoints",
+                     "policies", "profiles", "ipSets");
+}
+
+void felix_report_no_endpoint(json_t *report, const struct model_resource *resource)
+{
+    static const char *const reasons[] = {
+        [MODEL_ON_HOST_NETWORK] = "on the host's network",
+        [MODEL_UNSCHEDULED] = "not scheduled",
+        [MODEL_WITHOUT_ADDRESS] = "no address",
+        [MODEL_FINISHED] = "finished",
+    };
+    CLEANUP_ARENA struct arena arena = {0};
+    struct str name = model_key_format(&arena, &resource->key);
+    json_object_set_new(json_object_get(report, "noEndpoints"), name.ptr,
+                        json_string(reasons[resource->endpoint.presence]));
 }
 
 void felix_report_problem(json_t *report, const struct datastore_problem *problem)

@@ -3,6 +3,7 @@
  *     {"problems":  [{"file", "line", "severity", "message"}],
  *      "endpoints": {"k8s/NAMESPACE/POD/eth0": {"interface", "addresses", "profiles", "tiers": [{"name", "default",
  *                                               "ingress": [policy], "egress": [policy]}]}},
+ *      "noEndpoints": {"Pod NAMESPACE/NAME": why},
  *      "policies":  {"KIND [NAMESPACE/]NAME": {"tier", "selector", "ingress": [rule], "egress": [rule]}},
  *      "profiles":  {"NAME": {"ingress", "egress"}},
  *      "ipSets":    {"ID": {"type", "members"}}}
@@ -16,10 +17,13 @@
 #include <stdio.h>
 
 #include "datastore/datastore.h"
+#include "model/resource.h"
 #include "policysync/message.h"
 
 json_t *felix_report_new(void);
 
+/* Takes in that a Pod or WorkloadEndpoint can be read and is no endpoint, so that nobody looks for it in vain. */
+void felix_report_no_endpoint(json_t *report, const struct model_resource *resource);
 void felix_report_problem(json_t *report, const struct datastore_problem *problem);
 /* Takes in a message of the first flush. */
 void felix_report_message(json_t *report, const struct psync_message *message);

@@ -91,6 +91,18 @@ static void print_endpoint(const char *name, const json_t *endpoint, FILE *out)
     fputs("\n\n", out);
 }
 
+static void print_no_endpoints(const json_t *no_endpoints, FILE *out)
+{
+    const char *name;
+    json_t *reason;
+    json_object_foreach ((json_t *)no_endpoints, name, reason) {
+        print_text(name, out);
+        fprintf(out, "  no endpoint: %s\n", json_string_value(reason));
+    }
+    if (json_object_size(no_endpoints) > 0)
+        fputc('\n', out);
+}
+
 /* What a rule says, as KEY VALUE, one behind the other. */
 static void print_fields(const json_t *object, const char *prefix, FILE *out)
 {
@@ -158,6 +170,7 @@ void felix_report_print(const json_t *report, FILE *out)
     json_object_foreach (json_object_get(report, "endpoints"), name, value) {
         print_endpoint(name, value, out);
     }
+    print_no_endpoints(json_object_get(report, "noEndpoints"), out);
     print_contents(report, "policies", out);
     print_contents(report, "profiles", out);
     json_object_foreach (json_object_get(report, "ipSets"), name, value) {

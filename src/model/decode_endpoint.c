@@ -269,8 +269,9 @@ void decode_workload_endpoint(struct decoder *d, const struct field *root)
     read_ports(d, &spec, false);
     check_details(d, &spec, &nets);
     endpoint_set_labels(r);
-    endpoint->live = nets.count > 0 && d->errors == errors;
-    if (endpoint->live) {
+    if (d->errors == errors)
+        endpoint->presence = nets.count > 0 ? MODEL_LIVE : MODEL_WITHOUT_ADDRESS;
+    if (endpoint->presence == MODEL_LIVE) {
         endpoint->nets = nets.items;
         endpoint->net_count = nets.count;
     }
@@ -310,7 +311,7 @@ void decode_host_endpoint(struct decoder *d, const struct field *root)
         decode_error(d, &spec, "one of interfaceName and expectedIPs is needed");
     read_profiles(d, &spec);
     read_ports(d, &spec, true);
-    endpoint->live = d->resource->broken.len == 0;
-    if (!endpoint->live)
+    endpoint->presence = d->resource->broken.len == 0 ? MODEL_LIVE : MODEL_UNREADABLE;
+    if (endpoint->presence != MODEL_LIVE)
         endpoint->net_count = 0;
 }

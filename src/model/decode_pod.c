@@ -205,10 +205,15 @@ void decode_pod(struct decoder *d, const struct field *root)
     read_status_addresses(d, &status, &addresses);
     if (addresses.count == 0 && !addresses.bad)
         read_annotation_addresses(d, &annotations, &addresses);
+    bool finished = is_finished(d, &metadata, &annotations, &status);
     /* Last, when everything was read: by half its labels or ports, a rule would mean it or not at random. */
-    endpoint->live = !on_host && endpoint->node.len > 0 && addresses.count > 0 &&
-                     !is_finished(d, &metadata, &annotations, &status) && r->broken.len == 0;
-    if (endpoint->live) {
+    if (r->broken.len == 0)
+        endpoint->presence = on_host                   ? MODEL_ON_HOST_NETWORK
+                             : endpoint->node.len == 0 ? MODEL_UNSCHEDULED
+                             : finished                ? MODEL_FINISHED
+                             : addresses.count == 0    ? MODEL_WITHOUT_ADDRESS
+                                                       : MODEL_LIVE;
+    if (endpoint->presence == MODEL_LIVE) {
         endpoint->nets = arena_array(&r->arena, addresses.count, sizeof(*addresses.items));
         endpoint->net_count = addresses.count;
         memcpy(endpoint->nets, addresses.items, addresses.count * sizeof(*addresses.items));

@@ -164,11 +164,20 @@ struct model_endpoint_port {
     uint16_t port;
 };
 
+/* Whether it is an endpoint, or why it is none. */
+enum model_presence {
+    MODEL_UNREADABLE, /* broken */
+    MODEL_LIVE,
+    MODEL_ON_HOST_NETWORK,
+    MODEL_UNSCHEDULED,
+    MODEL_WITHOUT_ADDRESS,
+    MODEL_FINISHED, /* its addresses may be another's by now */
+};
+
 /* A Pod, a WorkloadEndpoint or a HostEndpoint. Of the last, orchestrator, workload, endpoint and account are empty, and its
  * addresses are its expectedIPs. */
 struct model_endpoint {
-    /* False: no endpoint. A pod that is host-networked, not scheduled, finished, without address; a broken one of any kind. */
-    bool live;
+    enum model_presence presence;
     struct str node;         /* where it runs */
     struct str orchestrator; /* "k8s" */
     struct str workload;     /* "NAMESPACE/POD" */

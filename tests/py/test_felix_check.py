@@ -73,6 +73,32 @@ def test_report_that_cannot_be_written(folder, output):
     assert (done.returncode, done.stderr) == (1, b"felix check: cannot write the report: No space left on device\n")
 
 
+NO_ENDPOINTS = {
+    "Pod bank/host": ("node-1", {"hostNetwork": True}, {}, "on the host's network"),
+    "Pod bank/done": ("node-1", {}, {"phase": "Succeeded"}, "finished"),
+    "Pod bank/young": ("node-2", {}, {"podIP": ""}, "no address"),
+    "Pod bank/waits": ("", {}, {}, "not scheduled"),
+}
+
+
+def test_pods_that_are_no_endpoints(folder):
+    """Whoever looks for one is told why it is not there; of a wrong one, what is wrong says it."""
+    docs = [f"{{apiVersion: v1, kind: Pod, metadata: {{name: {name.split('/')[1]}, namespace: bank}}, "
+            f"spec: {json.dumps({'nodeName': node, **spec})}, status: {json.dumps({'podIP': '10.0.0.9', **status})}}}"
+            for name, (node, spec, status, _) in NO_ENDPOINTS.items()]
+    docs.append("{apiVersion: v1, kind: Pod, metadata: {name: wrong, namespace: bank}, spec: {nodeName: node-1}, "
+                "status: {podIP: 10.0.0.300}}")
+    docs.append("{apiVersion: projectcalico.org/v3, kind: WorkloadEndpoint, metadata: {name: vm, namespace: bank}, "
+                "spec: {node: node-2, orchestrator: o, workload: w, endpoint: e}}")
+    (folder / "all.yaml").write_text("\n---\n".join(docs))
+    reasons = {name: reason for name, (*_, reason) in NO_ENDPOINTS.items()}
+    assert report(folder, status=1)["noEndpoints"] == {**reasons, "WorkloadEndpoint bank/vm": "no address"}
+    assert set(report(folder, "--node", "node-1", status=1)["noEndpoints"]) == {"Pod bank/host", "Pod bank/done"}
+    text, _ = check(folder, status=1)
+    for name, reason in reasons.items():
+        assert f"{name}  no endpoint: {reason}\n" in text
+
+
 def test_node(folder):
     """Only its endpoints; members of IP sets are those of the whole cluster."""
     write(folder, SOUND)
@@ -293,7 +319,8 @@ def test_directory_that_is_not_there(folder):
 
 
 def test_empty_directory(folder):
-    assert report(folder) == {"problems": [], "endpoints": {}, "policies": {}, "profiles": {}, "ipSets": {}}
+    assert report(folder) == {"problems": [], "endpoints": {}, "noEndpoints": {}, "policies": {}, "profiles": {},
+                              "ipSets": {}}
 
 
 def test_help():

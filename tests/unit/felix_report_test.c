@@ -44,6 +44,7 @@ static void test_empty(void **state)
     (void)state;
     json_t *report = felix_report_new();
     check_part("endpoints", report, "endpoints", "{}");
+    check_part("no endpoints", report, "noEndpoints", "{}");
     check_part("problems", report, "problems", "[]");
     check_printed("empty", report,
                   "0 endpoints, 0 policies that select them; 0 errors, 0 warnings\n");

@@ -144,7 +144,7 @@ static inline void show_policy(struct buf *out, enum model_kind kind, const stru
 
 static inline void show_endpoint(struct buf *out, const struct model_endpoint *e)
 {
-    buf_printf(out, " %s", e->live ? "live" : "none");
+    buf_printf(out, " %s", e->presence == MODEL_LIVE ? "live" : "none");
     show_text(out, "node", e->node);
     if (e->workload.len > 0)
         buf_printf(out, " id=%.*s,%.*s,%.*s", STR_ARG(e->orchestrator), STR_ARG(e->workload),
