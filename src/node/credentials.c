@@ -48,6 +48,12 @@ bool credentials_check(const struct credentials *c, const struct credentials_key
                        "a service account's name (a DNS subdomain)", err);
 }
 
+bool credentials_eq(const struct credentials *a, const struct credentials *b)
+{
+    return str_eq(a->uid, b->uid) && str_eq(a->workload, b->workload) &&
+           str_eq(a->namespace, b->namespace) && str_eq(a->account, b->account);
+}
+
 /* ---- JSON ---- */
 
 bool credentials_parse(struct arena *arena, struct str text, const struct credentials_keys *keys,
