@@ -20,6 +20,9 @@ int disk_open_folder(const char *path, bool make, struct error *err);
  * may pass (no descriptors or memory left, a disk or a server that does not answer). */
 enum disk_result { DISK_READ, DISK_GONE, DISK_FAILED, DISK_BUSY };
 
+/* What it means that a file or folder that is there was not opened or read, by errno: DISK_FAILED or DISK_BUSY. */
+enum disk_result disk_meaning(int error);
+
 /* Appends the contents of a regular file of at most `limit` bytes. `folder` may be AT_FDCWD. `follow`: it may be a link. */
 enum disk_result disk_read(int folder, const char *name, bool follow, size_t limit,
                            struct buf *text, struct error *err);

@@ -134,12 +134,15 @@ static bool has_selinux(void)
     return statfs("/sys/fs/selinux", &info) == 0 && info.f_type == SELINUX_MAGIC;
 }
 
+/* Those that cannot be read just now may be good. */
 static bool has_credentials(const struct volume_homes *homes, struct str name)
 {
     CLEANUP_ARENA struct arena arena = {0};
     struct credentials credentials;
     struct error ignored;
-    return credentials_read(homes->credentials, name, &arena, &credentials, &ignored) == DISK_READ;
+    enum disk_result result =
+        credentials_read(homes->credentials, name, &arena, &credentials, &ignored);
+    return result == DISK_READ || result == DISK_BUSY;
 }
 
 static bool add(const struct volume_homes *homes, struct mounts_target *target, struct str name,
