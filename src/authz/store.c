@@ -2,7 +2,6 @@
 
 #include <stdlib.h>
 
-#include "authz/verdict.h"
 #include "base/log.h"
 
 /* A policy or profile under its key. */

@@ -11,8 +11,7 @@
 #ifndef CALC_IPSETS_H
 #define CALC_IPSETS_H
 
-#include "calc/peer.h"
-#include "calc/services.h"
+#include "calc/ipset.h"
 
 struct ipsets;
 

@@ -1,6 +1,5 @@
 #include "calc/peer.h"
 
-#include <stdlib.h>
 
 static struct peer_port *ports_of(const struct peer *peer)
 {

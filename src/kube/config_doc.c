@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 enum { FILE_LIMIT = 4 * 1024 * 1024 };
 
