@@ -12,8 +12,7 @@
 #include "base/mem.h"
 
 /* Opens a folder; links on the way are followed. `make`: it and those above it are made if they are missing, with mode 0755.
- * Returns a file descriptor, or -1;
- * then, without `make`, errno is ENOENT if it is not there. */
+ * Returns a file descriptor, or -1; then, without `make`, errno says why, ENOENT that it is not there. */
 int disk_open_folder(const char *path, bool make, struct error *err);
 
 /* Why a file was not read: it is not there; there is something wrong with it; or for a reason that has nothing to do with it and
