@@ -43,6 +43,18 @@ int disk_open_folder(const char *path, bool make, struct error *err)
     return fd;
 }
 
+/* A description of its own: one that was read before would not begin at the start. */
+DIR *disk_open_names(int folder)
+{
+    int fd = openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *names = fd >= 0 ? fdopendir(fd) : NULL;
+    int error = errno;
+    if (names == NULL && fd >= 0)
+        close(fd);
+    errno = error;
+    return names;
+}
+
 /* ---- reading ---- */
 
 enum disk_result disk_meaning(int error)

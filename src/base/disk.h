@@ -6,6 +6,7 @@
 #ifndef BASE_DISK_H
 #define BASE_DISK_H
 
+#include <dirent.h>
 #include <sys/types.h>
 
 #include "base/error.h"
@@ -14,6 +15,10 @@
 /* Opens a folder; links on the way are followed. `make`: it and those above it are made if they are missing, with mode 0755.
  * Returns a file descriptor, or -1; then, without `make`, errno says why, ENOENT that it is not there. */
 int disk_open_folder(const char *path, bool make, struct error *err);
+
+/* The names in a folder that is open for reading, from the first on, for readdir; the caller calls closedir. NULL, with errno: they
+ * cannot be read. */
+DIR *disk_open_names(int folder);
 
 /* Why a file was not read: it is not there; there is something wrong with it; or for a reason that has nothing to do with it and
  * may pass (no descriptors or memory left, a disk or a server that does not answer). */

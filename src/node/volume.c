@@ -1,6 +1,5 @@
 #include "node/volume.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
@@ -45,12 +44,9 @@ static int make_workload_folder(const char *home, const char *name, struct error
 static void remove_sockets(int folder)
 {
     struct stat info;
-    int copy = dup(folder);
-    DIR *entries = copy >= 0 ? fdopendir(copy) : NULL;
-    if (entries == NULL) {
-        mem_cleanup_close(&copy);
+    DIR *entries = disk_open_names(folder);
+    if (entries == NULL)
         return;
-    }
     for (const struct dirent *entry; (entry = readdir(entries)) != NULL;) {
         if (fstatat(folder, entry->d_name, &info, AT_SYMLINK_NOFOLLOW) == 0 &&
             S_ISSOCK(info.st_mode))
