@@ -1,7 +1,5 @@
 #include "authz/check_response.h"
 
-#include <inttypes.h>
-
 #include "pb/reader.h"
 #include "pb/writer.h"
 
@@ -37,7 +35,7 @@ static void write_policy(struct buf *out, const struct psync_policy_id *id)
 {
     size_t value, entry = begin_entry(out, STR("policy"), &value);
     size_t text = pb_begin(out, 3);
-    authz_policy_id_format(out, id);
+    psync_policy_id_format(out, id);
     pb_end(out, text);
     pb_end(out, value);
     pb_end(out, entry);

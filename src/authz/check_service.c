@@ -110,7 +110,7 @@ static void log_request(struct check_service *service, const char *message,
     if (!take_line(service))
         return;
     if (verdict->policy != NULL)
-        authz_policy_id_format(&policy, verdict->policy);
+        psync_policy_id_format(&policy, verdict->policy);
     struct ip_text source = ip_format_addr(&request->source.addr);
     struct log_field fields[] = {
         LOG_STR("reason", reason),

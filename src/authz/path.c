@@ -1,16 +1,5 @@
 #include "authz/path.h"
 
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
-}
-
 /* Steps 1 and 2. Returns the length of what was written, or -1. */
 static ptrdiff_t decode(struct str raw, char *out)
 {
@@ -20,7 +9,7 @@ static ptrdiff_t decode(struct str raw, char *out)
         if (c == '%') {
             if (raw.len - i < 3)
                 return -1;
-            int high = hex_digit(raw.ptr[i + 1]), low = hex_digit(raw.ptr[i + 2]);
+            int high = str_hex_value(raw.ptr[i + 1]), low = str_hex_value(raw.ptr[i + 2]);
             if (high < 0 || low < 0)
                 return -1;
             c = (char)(high * 16 + low);
@@ -39,7 +28,7 @@ static bool is_encoded_twice(struct str s)
             return true;
         if (s.ptr[i] != '%' || s.len - i < 3)
             continue;
-        int high = hex_digit(s.ptr[i + 1]), low = hex_digit(s.ptr[i + 2]);
+        int high = str_hex_value(s.ptr[i + 1]), low = str_hex_value(s.ptr[i + 2]);
         int value = high < 0 || low < 0 ? -1 : high * 16 + low;
         if (value == '.' || value == '/' || value == '\\')
             return true;

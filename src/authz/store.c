@@ -2,7 +2,6 @@
 
 #include <stdlib.h>
 
-#include "authz/verdict.h"
 #include "base/log.h"
 
 /* A policy or profile under its key. */
@@ -81,7 +80,7 @@ static void report_malformed(const struct authz_policy *policy)
     if (policy->malformed.len == 0)
         return;
     CLEANUP_BUF struct buf name = {0};
-    authz_policy_id_format(&name, &policy->id);
+    psync_policy_id_format(&name, &policy->id);
     log_event(LOG_WARNING, "Policy cannot be understood; requests that reach it are refused",
               LOG_STR("policy", buf_str(&name)), LOG_STR("reason", policy->malformed));
 }

@@ -1,7 +1,5 @@
 #include "authz/verdict.h"
 
-#include "base/mem.h"
-
 struct str authz_reason_name(enum authz_reason reason)
 {
     static const struct str names[] = {
@@ -31,17 +29,4 @@ struct str authz_reason_name(enum authz_reason reason)
 struct str authz_verdict_action(const struct authz_verdict *verdict)
 {
     return verdict->code == AUTHZ_OK ? STR("allow") : STR("deny");
-}
-
-void authz_policy_id_format(struct buf *out, const struct psync_policy_id *id)
-{
-    if (id->kind.len > 0) {
-        buf_append_str(out, id->kind);
-        buf_append_byte(out, ' ');
-    }
-    if (id->namespace.len > 0) {
-        buf_append_str(out, id->namespace);
-        buf_append_byte(out, '/');
-    }
-    buf_append_str(out, id->name);
 }

@@ -57,8 +57,4 @@ struct str authz_reason_name(enum authz_reason reason);
 /* "allow" or "deny": what was done, whatever the reason. */
 struct str authz_verdict_action(const struct authz_verdict *verdict);
 
-/* "NetworkPolicy default/web", "GlobalNetworkPolicy customer", "Profile kns.default"; of ids without a kind the name alone. Appends. */
-struct buf;
-void authz_policy_id_format(struct buf *out, const struct psync_policy_id *id);
-
 #endif

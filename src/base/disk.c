@@ -43,10 +43,21 @@ int disk_open_folder(const char *path, bool make, struct error *err)
     return fd;
 }
 
+/* A description of its own: one that was read before would not begin at the start. */
+DIR *disk_open_names(int folder)
+{
+    int fd = openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *names = fd >= 0 ? fdopendir(fd) : NULL;
+    int error = errno;
+    if (names == NULL && fd >= 0)
+        close(fd);
+    errno = error;
+    return names;
+}
+
 /* ---- reading ---- */
 
-/* What an open or a read that failed with errno means for the file: whether it may go well a little later. */
-static enum disk_result meaning_of(int error)
+enum disk_result disk_meaning(int error)
 {
     switch (error) {
     case EMFILE:
@@ -74,7 +85,7 @@ static enum disk_result read_all(int fd, size_t limit, struct buf *text, struct 
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0) {
-            enum disk_result result = meaning_of(errno);
+            enum disk_result result = disk_meaning(errno);
             error_set(err, "cannot read: %s", strerror(errno));
             return result;
         }
@@ -103,7 +114,7 @@ static enum disk_result open_and_read(int folder, const char *name, bool follow,
     if (fd < 0) {
         int error = errno;
         error_set(err, "cannot open: %s", strerror(error));
-        return error == ENOENT && !is_there(folder, name) ? DISK_GONE : meaning_of(error);
+        return error == ENOENT && !is_there(folder, name) ? DISK_GONE : disk_meaning(error);
     }
     if (fstat(fd, &info) != 0 || !S_ISREG(info.st_mode)) {
         error_set(err, "not a regular file");

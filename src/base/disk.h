@@ -6,19 +6,26 @@
 #ifndef BASE_DISK_H
 #define BASE_DISK_H
 
+#include <dirent.h>
 #include <sys/types.h>
 
 #include "base/error.h"
 #include "base/mem.h"
 
 /* Opens a folder; links on the way are followed. `make`: it and those above it are made if they are missing, with mode 0755.
- * Returns a file descriptor, or -1;
- * then, without `make`, errno is ENOENT if it is not there. */
+ * Returns a file descriptor, or -1; then, without `make`, errno says why, ENOENT that it is not there. */
 int disk_open_folder(const char *path, bool make, struct error *err);
+
+/* The names in a folder that is open for reading, from the first on, for readdir; the caller calls closedir. NULL, with errno: they
+ * cannot be read. */
+DIR *disk_open_names(int folder);
 
 /* Why a file was not read: it is not there; there is something wrong with it; or for a reason that has nothing to do with it and
  * may pass (no descriptors or memory left, a disk or a server that does not answer). */
 enum disk_result { DISK_READ, DISK_GONE, DISK_FAILED, DISK_BUSY };
+
+/* What it means that a file or folder that is there was not opened or read, by errno: DISK_FAILED or DISK_BUSY. */
+enum disk_result disk_meaning(int error);
 
 /* Appends the contents of a regular file of at most `limit` bytes. `folder` may be AT_FDCWD. `follow`: it may be a link. */
 enum disk_result disk_read(int folder, const char *name, bool follow, size_t limit,

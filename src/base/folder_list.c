@@ -1,9 +1,8 @@
 #include "base/folder_list.h"
 
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <unistd.h>
+
+#include "base/disk.h"
 
 static int compare_names(const void *a, const void *b)
 {
@@ -21,22 +20,10 @@ static void add_copy(struct folder_list *list, const char *name)
     list_add(&list->names, (void *)arena_copy(&list->arena, str_from_c(name)).ptr);
 }
 
-/* A stream of its own: one that was read before would not begin at the start. */
-static DIR *open_stream(int folder)
-{
-    int fd = openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *stream = fd >= 0 ? fdopendir(fd) : NULL;
-    int error = errno;
-    if (stream == NULL && fd >= 0)
-        close(fd);
-    errno = error;
-    return stream;
-}
-
 static bool read_folder(struct folder_list *list, int folder,
                         enum folder_interest (*interest)(const char *name))
 {
-    DIR *stream = open_stream(folder);
+    DIR *stream = disk_open_names(folder);
     struct dirent *item;
     if (stream == NULL)
         return false;

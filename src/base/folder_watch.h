@@ -18,8 +18,8 @@
  *
  * The folder itself. It is the one that the path leads to. If that is another one or none (removed, renamed, or a folder above it
  * is; a link changed; something mounted over), nothing is told until there is one again, which is looked at once a
- * second. inotify tells of renamed folders above it; of a link and of a mount nothing tells, so once in five seconds it is looked
- * whether the path still leads there. All that costs three system calls.
+ * second. inotify tells of renamed folders above it; of a link and of a mount nothing tells, so once in five seconds, with three
+ * system calls, it is looked whether the path still leads there.
  *
  * Sources: inotify(7), open(2) on O_TMPFILE.
  *

@@ -1,6 +1,8 @@
 #include "base/log.h"
 
+#include <limits.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <sys/socket.h>
@@ -11,7 +13,12 @@
 
 #include "base/mem.h"
 
-enum { VALUE_LIMIT = 1024 };
+enum {
+    VALUE_LIMIT = 1024,
+    /* Bytes of a line from which on values are cut short. Keys, marks and numbers have the rest of PIPE_BUF, which a pipe takes
+     * without waiting if it is writable at all: a page of it is free then. */
+    LINE_ROOM = PIPE_BUF - 512,
+};
 
 static enum log_level least_level = LOG_INFO;
 static enum log_format line_format = LOG_LOGFMT;
@@ -78,10 +85,10 @@ static bool is_plain_word(struct str s)
  * UTF-8, and a terminal must not be made to interpret them. */
 static void append_quoted(struct buf *line, struct str s)
 {
-    struct str shown = str_head(s, VALUE_LIMIT);
+    size_t i = 0;
     buf_append_byte(line, '"');
-    for (size_t i = 0; i < shown.len; i++) {
-        unsigned char c = (unsigned char)shown.ptr[i];
+    for (; i < s.len && i < VALUE_LIMIT && line->len < LINE_ROOM; i++) {
+        unsigned char c = (unsigned char)s.ptr[i];
         if (c == '"' || c == '\\') {
             buf_append_byte(line, '\\');
             buf_append_byte(line, (char)c);
@@ -91,7 +98,7 @@ static void append_quoted(struct buf *line, struct str s)
             buf_append_byte(line, (char)c);
         }
     }
-    if (shown.len < s.len)
+    if (i < s.len)
         buf_append_str(line, STR("..."));
     buf_append_byte(line, '"');
 }
@@ -106,7 +113,7 @@ static void append_field(struct buf *line, struct log_field field)
     if (field.is_number)
         buf_printf(line, "%lld", (long long)field.number);
     else if (line_format == LOG_LOGFMT && is_plain_word(field.value) &&
-             field.value.len <= VALUE_LIMIT)
+             field.value.len <= VALUE_LIMIT && line->len + field.value.len <= LINE_ROOM)
         buf_append_str(line, field.value);
     else
         append_quoted(line, field.value);
@@ -144,30 +151,30 @@ static size_t make_header(enum log_level level, char *text, size_t size)
     return (size_t)len < size ? (size_t)len : size - 1;
 }
 
-static void write_line(enum log_level level, const struct buf *line)
+/* Threads write one by one: of two that find the same page of a pipe free, one would wait for another. */
+static pthread_mutex_t writing = PTHREAD_MUTEX_INITIALIZER;
+
+/* False: nobody reads. */
+static bool write_line(enum log_level level, const struct buf *line)
 {
-    if (!is_writable()) {
-        atomic_fetch_add(&dropped_lines, 1);
-        return;
-    }
-    unsigned long dropped = atomic_exchange(&dropped_lines, 0);
-    if (dropped > 0)
-        log_event(LOG_WARNING, "Lines were dropped, since nobody read the log",
-                  LOG_INT("count", dropped));
     char header[64];
     const struct iovec parts[] = {{header, make_header(level, header, sizeof(header))},
                                   {line->data, line->len}};
-    ssize_t ignored = writev(destination, parts, 2);
-    (void)ignored; /* there is no second place to complain to */
+    pthread_mutex_lock(&writing);
+    bool ok = is_writable();
+    if (ok) {
+        ssize_t ignored = writev(destination, parts, 2);
+        (void)ignored; /* there is no second place to complain to */
+    }
+    pthread_mutex_unlock(&writing);
+    return ok;
 }
 
-void log_fields(enum log_level level, const char *message, const struct log_field *fields,
-                size_t count)
+static bool write_event(enum log_level level, const char *message, const struct log_field *fields,
+                        size_t count)
 {
-    if (!log_enabled(level))
-        return;
     char time_text[64];
-    struct buf line = {0};
+    CLEANUP_BUF struct buf line = {0};
     if (line_format == LOG_JSON)
         buf_append_byte(&line, '{');
     append_field(&line, now_field(time_text));
@@ -176,8 +183,20 @@ void log_fields(enum log_level level, const char *message, const struct log_fiel
     for (size_t i = 0; i < count; i++)
         append_field(&line, fields[i]);
     buf_append_str(&line, line_format == LOG_JSON ? STR("}\n") : STR("\n"));
-    write_line(level, &line);
-    buf_free(&line);
+    return write_line(level, &line);
+}
+
+void log_fields(enum log_level level, const char *message, const struct log_field *fields,
+                size_t count)
+{
+    if (!log_enabled(level))
+        return;
+    unsigned long dropped = atomic_exchange(&dropped_lines, 0);
+    if (dropped > 0 && !write_event(LOG_WARNING, "Lines were dropped, since nobody read the log",
+                                    &LOG_INT("count", dropped), 1))
+        atomic_fetch_add(&dropped_lines, dropped);
+    if (!write_event(level, message, fields, count))
+        atomic_fetch_add(&dropped_lines, 1);
 }
 
 void log_message(enum log_level level, const char *message)

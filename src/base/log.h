@@ -7,13 +7,14 @@
  *     time=2026-01-02T03:04:05.678Z level=info msg="Denied request" reason=denied_by_rule rule=3
  *
  * Values may come from outside: they are escaped, so that no value can begin a line or forge a field,
- * and cut at 1 KiB. Header values, query strings, bodies and credentials are never passed in.
+ * and cut at 1 KiB, or sooner in a line that would be longer than 4 KiB (PIPE_BUF). Header values, query strings, bodies and
+ * credentials are never passed in.
  *
  * A reader that does not read must not stop the program: where the log is not writable at once, the line is dropped, and
  * the next one that goes through says how many were.
  *
  * Threads: any may log; a line is written with one system call. Level, format and destination are set once at
- * the start; they and the count of dropped lines are the only globals of the program.
+ * the start.
  */
 #ifndef BASE_LOG_H
 #define BASE_LOG_H

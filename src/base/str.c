@@ -63,6 +63,17 @@ bool str_parse_uint(struct str s, uint64_t max, uint64_t *value)
     return true;
 }
 
+int str_hex_value(char digit)
+{
+    if (digit >= '0' && digit <= '9')
+        return digit - '0';
+    if (digit >= 'a' && digit <= 'f')
+        return digit - 'a' + 10;
+    if (digit >= 'A' && digit <= 'F')
+        return digit - 'A' + 10;
+    return -1;
+}
+
 struct quoted quote(struct str s)
 {
     struct quoted q;

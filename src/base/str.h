@@ -86,6 +86,9 @@ bool str_cut(struct str s, char separator, struct str *head, struct str *rest);
 /* A decimal number without sign, blanks or leading zeros, at most `max`. False if it is anything else. */
 bool str_parse_uint(struct str s, uint64_t max, uint64_t *value);
 
+/* The value of a hexadecimal digit, of either case; -1: it is none. */
+int str_hex_value(char digit);
+
 /* Text from outside made fit to be shown in a message: in double quotes, everything that is not
  * printable ASCII (and `"`, `\`) as an escape, cut with "..." if it is long. Returned by value, so
  * that it can be used inside of an argument list: error_set(err, "bad CIDR %s", quote(s).text). */

@@ -7,13 +7,14 @@
 
 /* An endpoint as the sidecars know it: by its id. */
 struct slot {
-    struct psync_endpoint_id id;
-    struct list claims;      /* struct endpoint: resources that say that they are it */
-    struct endpoint *chosen; /* NULL: there is none */
+    struct psync_endpoint_id id; /* as it was sent */
+    struct arena arena;          /* of the id */
+    struct list claims;          /* struct endpoint: resources that say that they are it */
+    struct endpoint *chosen;     /* NULL: there is none */
     bool is_changed, is_sent;
-    uint64_t digest;    /* of the message that was sent */
-    struct str key;     /* its place in the map of all slots */
-    struct arena arena; /* of id and key */
+    uint64_t digest; /* of the message that was sent */
+    struct str key;  /* its place in the map of all slots */
+    char text[];
 };
 
 /* A resource that is served from here. */
@@ -83,8 +84,10 @@ static struct slot *use_slot(struct endpoints *endpoints, const struct model_end
     struct slot *slot = map_get(&endpoints->slots, key);
     if (slot != NULL)
         return slot;
-    slot = mem_zalloc(sizeof(*slot));
-    slot->key = arena_copy(&slot->arena, key);
+    slot = mem_zalloc(sizeof(*slot) + key.len);
+    if (key.len > 0)
+        memcpy(slot->text, key.ptr, key.len);
+    slot->key = str_make(slot->text, key.len);
     map_set(&endpoints->slots, slot->key, slot);
     return slot;
 }
@@ -386,6 +389,7 @@ static void send_update(const struct endpoints *endpoints, struct slot *slot,
         /* Of a single workload another endpoint may be meant now. */
         if (slot->is_sent)
             send_removal(slot, sink);
+        arena_free(&slot->arena);
         slot->id = (struct psync_endpoint_id){arena_copy(&slot->arena, id->orchestrator),
                                               arena_copy(&slot->arena, id->workload),
                                               arena_copy(&slot->arena, id->endpoint)};

@@ -2,6 +2,9 @@
 
 #include <stdlib.h>
 
+#include "calc/peer.h"
+#include "calc/services.h"
+
 struct ipsets {
     struct model_labels (*parent_labels)(void *ctx, struct str parent, struct str *prefix);
     void *ctx;

@@ -11,8 +11,7 @@
 #ifndef CALC_IPSETS_H
 #define CALC_IPSETS_H
 
-#include "calc/peer.h"
-#include "calc/services.h"
+#include "calc/ipset.h"
 
 struct ipsets;
 
@@ -35,8 +34,9 @@ void ipsets_remove_slice(struct ipsets *ipsets, const struct model_key *key);
 
 /* ---- who needs a set ---- */
 
-/* Each of these counts as one user. What is passed in is copied. `selector` NULL: of all endpoints; `protocol` -1: any. */
+/* Each of these counts as one user. What is passed in is copied. */
 struct ipset *ipsets_use_selector(struct ipsets *ipsets, const struct selector *selector);
+/* `selector` NULL: of all endpoints; `protocol` -1: any. */
 struct ipset *ipsets_use_named_port(struct ipsets *ipsets, const struct selector *selector,
                                     int protocol, struct str port);
 struct ipset *ipsets_use_service(struct ipsets *ipsets, struct str namespace, struct str name,

@@ -27,8 +27,9 @@ void label_key_release(struct label_index *index, struct label_key *key)
     free(key);
 }
 
-struct label_pair *label_pair_find(const struct label_index *index, struct str name,
-                                   struct str value)
+/* NULL: nothing uses it. */
+static struct label_pair *find_pair(const struct label_index *index, struct str name,
+                                    struct str value)
 {
     const struct label_key *key = map_get(&index->keys, name);
     return key != NULL ? map_get(&key->pairs, value) : NULL;
@@ -36,7 +37,7 @@ struct label_pair *label_pair_find(const struct label_index *index, struct str n
 
 struct label_pair *label_pair_use(struct label_index *index, struct str name, struct str value)
 {
-    struct label_pair *pair = label_pair_find(index, name, value);
+    struct label_pair *pair = find_pair(index, name, value);
     if (pair == NULL) {
         pair = mem_zalloc(sizeof(*pair) + value.len);
         if (value.len > 0)

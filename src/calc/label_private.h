@@ -59,9 +59,6 @@ struct label_index {
 
 struct label_key *label_key_use(struct label_index *index, struct str name);
 void label_key_release(struct label_index *index, struct label_key *key);
-/* NULL: nothing uses it. */
-struct label_pair *label_pair_find(const struct label_index *index, struct str name,
-                                   struct str value);
 struct label_pair *label_pair_use(struct label_index *index, struct str name, struct str value);
 void label_pair_release(struct label_index *index, struct label_pair *pair);
 

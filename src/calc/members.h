@@ -2,8 +2,8 @@
  *
  * A member is a net, or an address with protocol and port. Two tables, one of each family, hold them as numbers:
  *
- *     IPv4   [ 1 | address 32 | prefix or protocol 8 | port 16 ]                           [ count, marks ]   16 bytes
- *     IPv6   [ 1 | …          | prefix or protocol 8 | port 16 ] [ address 128 ]           [ count, marks ]   32 bytes
+ *     IPv4   [ 1 | has_port 1 | 0 | address 32 | prefix or protocol 8 | port 16 ]                   [ count, marks ]   16 bytes
+ *     IPv6   [ 1 | has_port 1 | 0 |            | prefix or protocol 8 | port 16 ] [ address 128 ]   [ count, marks ]   32 bytes
  *
  * What the receiver was told is a mark of each member; those that changed since are listed, so that telling costs what
  * changed. A member that comes and goes in between is not told of at all.

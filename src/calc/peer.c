@@ -1,7 +1,5 @@
 #include "calc/peer.h"
 
-#include <stdlib.h>
-
 static struct peer_port *ports_of(const struct peer *peer)
 {
     /* Behind the nets, whose size may leave it unaligned. */

@@ -21,8 +21,9 @@ struct psync_rules rules_convert(const struct rules_context *context,
 /* One rule that no sidecar can understand: how a policy that could not be understood is sent, so that it refuses. */
 struct psync_rules rules_malformed(struct arena *arena);
 
-/* Encodes the message of a policy or profile, whose key this is, into `bytes` (empty before). If no stream could carry it, its rules become ones that
- * refuse (the pods that it is about must not go without it), which is logged, and the uses of sets are released. */
+/* Encodes the message of a policy or profile, whose key this is, into `bytes` (empty before). If no stream could carry it, its
+ * rules become ones that refuse (the pods that it is about must not go without it), which is logged, and the uses of sets are
+ * released. */
 void rules_encode(const struct rules_context *context, struct psync_message *message,
                   const struct model_key *key, struct buf *bytes);
 

@@ -4,7 +4,7 @@
 
 /* Lives while a slice or a set names it. */
 struct service {
-    struct str key; /* "NAMESPACE/NAME" */
+    struct str key;
     struct list slices, sets;
     char text[];
 };
@@ -20,10 +20,11 @@ struct slice {
     struct arena arena;
 };
 
+/* By a NUL, since names of broken slices may hold anything else (see model_key_text). */
 static struct str make_key(struct buf *out, struct str namespace, struct str name)
 {
     buf_append_str(out, namespace);
-    buf_append_byte(out, '/');
+    buf_append_byte(out, '\0');
     buf_append_str(out, name);
     return buf_str(out);
 }

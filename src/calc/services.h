@@ -11,8 +11,8 @@
 
 /* {0} is empty and valid. */
 struct services {
-    struct map services; /* "NAMESPACE/NAME" -> struct service */
-    struct map slices;   /* "NAMESPACE/NAME" -> struct slice */
+    struct map services; /* namespace and name -> struct service */
+    struct map slices;   /* namespace and name -> struct slice */
 };
 
 void services_free(struct services *services);

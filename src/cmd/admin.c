@@ -10,7 +10,7 @@ static void write_tally(struct buf *out, const struct authz_tier *tier,
                         const _Atomic uint64_t *count)
 {
     CLEANUP_BUF struct buf policy = {0};
-    authz_policy_id_format(&policy, &place->id);
+    psync_policy_id_format(&policy, &place->id);
     buf_printf(out, "dikastes_staged_verdicts_total{");
     metrics_label(out, "tier", tier->name);
     buf_append_byte(out, ',');

@@ -1,6 +1,5 @@
 /* csi-driver: Kubernetes' CSI driver csi.tigera.io, which gives a pod the folder with the node agent's socket. This file is the
  * command line and the process; node/csi.h is what it answers. */
-#include <errno.h>
 #include <linux/capability.h>
 #include <stdio.h>
 #include <stdlib.h>

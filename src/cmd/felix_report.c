@@ -128,17 +128,6 @@ static json_t *rules(const struct psync_rules *from)
 
 /* ---- messages ---- */
 
-static void append_policy_name(struct buf *out, const struct psync_policy_id *id)
-{
-    buf_append_str(out, id->kind);
-    buf_append_byte(out, ' ');
-    if (id->namespace.len > 0) {
-        buf_append_str(out, id->namespace);
-        buf_append_byte(out, '/');
-    }
-    buf_append_str(out, id->name);
-}
-
 /* Names of resources are Kubernetes' and hold no NUL; of broken ones they may be anything. */
 static void put(json_t *report, const char *section, struct str name, json_t *value)
 {
@@ -152,7 +141,7 @@ static void put_policy(json_t *report, const struct psync_policy *policy)
 {
     CLEANUP_BUF struct buf name = {0};
     json_t *value = json_object();
-    append_policy_name(&name, &policy->id);
+    psync_policy_id_format(&name, &policy->id);
     set_text(value, "tier", policy->tier);
     set_text(value, "selector", policy->original_selector);
     json_object_set_new(value, "ingress", rules(&policy->inbound));
@@ -193,7 +182,7 @@ static json_t *policy_names(const struct psync_policy_ids *ids)
     json_t *list = json_array();
     for (size_t i = 0; i < ids->count; i++) {
         CLEANUP_BUF struct buf name = {0};
-        append_policy_name(&name, &ids->items[i]);
+        psync_policy_id_format(&name, &ids->items[i]);
         json_array_append_new(list, text(buf_str(&name)));
     }
     return list;

@@ -11,8 +11,9 @@
  *   Landlock      Of files, the policy's folder (see below) may be read, and from the socket's folder be
  *                 removed; if HOST of the target is a name, what resolving it reads may be read: /etc, and where
  *                 /etc/resolv.conf really is; of a cluster, the folders of the token and the certificates. Of TCP,
- *                 connections to the target's port and, for a name, to port 53 (to any with a proxy); no new listener. No signals and abstract sockets of other programs. From Linux 5.13 on, TCP from
- *                 6.7, the last two from 6.12; without Landlock the log says so at level debug.
+ *                 connections to the target's port and, for a name, to port 53 (to any with a proxy); no new
+ *                 listener. No signals to other programs, no abstract sockets of theirs. From Linux 5.13 on, TCP
+ *                 from 6.7, the last two from 6.12; without Landlock the log says so at level debug.
  *
  * The policy's folder: the kernel ties the permission to the folder that is there, not to its path, and one that is removed and
  * made anew has to be picked up again (datastore/directory.h). So what may be read is the folder that holds it. If that is the

@@ -2,7 +2,6 @@
  *
  *     policy source ──messages──► keeper ──snapshot──► workers ◄── Envoy
  */
-#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>

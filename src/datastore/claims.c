@@ -13,31 +13,18 @@ struct claims_file *claims_file(struct claims *claims, const char *name)
     return file;
 }
 
-static struct str key_text(struct buf *out, const struct model_key *key)
-{
-    buf_printf(out, "%d/", key->kind);
-    buf_append_str(out, key->namespace);
-    buf_append_byte(out, '/');
-    buf_append_str(out, key->name);
-    return buf_str(out);
-}
-
 /* The key, made if it is new. */
 static struct claim_key *have_key(struct claims *claims, const struct model_key *key)
 {
     CLEANUP_BUF struct buf buf = {0};
-    struct str text = key_text(&buf, key);
+    struct str text = model_key_text(&buf, key);
     struct claim_key *k = map_get(&claims->keys, text);
     if (k != NULL)
         return k;
     k = mem_zalloc(sizeof(*k) + text.len);
     k->text_len = text.len;
     memcpy(k->text, text.ptr, text.len);
-    /* "KIND/NAMESPACE/NAME": the names are the tail of the text. */
-    const char *name = k->text + text.len - key->name.len;
-    k->key =
-        (struct model_key){key->kind, str_make(name - 1 - key->namespace.len, key->namespace.len),
-                           str_make(name, key->name.len)};
+    k->key = model_key_of_text(str_make(k->text, k->text_len));
     map_set(&claims->keys, str_make(k->text, k->text_len), k);
     return k;
 }

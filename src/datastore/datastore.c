@@ -48,3 +48,16 @@ void datastore_report(const struct datastore_sink *sink, const struct datastore_
     else
         datastore_log_problem(problem);
 }
+
+void datastore_report_resource(const struct datastore_sink *sink, const char *place, unsigned line,
+                               bool is_warning, struct str message)
+{
+    const struct datastore_problem problem = {
+        .what = is_warning ? "Questionable resource" : "Bad resource",
+        .place = place,
+        .line = line,
+        .is_warning = is_warning,
+        .message = message,
+    };
+    datastore_report(sink, &problem);
+}

@@ -37,5 +37,8 @@ void datastore_log_problem(const struct datastore_problem *problem);
 
 /* For datastores: tells the sink, or the log. */
 void datastore_report(const struct datastore_sink *sink, const struct datastore_problem *problem);
+/* The same of a resource that is bad, or (`is_warning`) questionable. */
+void datastore_report_resource(const struct datastore_sink *sink, const char *place, unsigned line,
+                               bool is_warning, struct str message);
 
 #endif

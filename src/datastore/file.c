@@ -9,19 +9,6 @@ bool file_is_data(const char *name)
                               str_ends_with(s, STR(".json")));
 }
 
-static void report(const struct datastore_sink *sink, const char *file, unsigned line,
-                   bool is_warning, struct str message)
-{
-    const struct datastore_problem problem = {
-        .what = is_warning ? "Questionable resource" : "Bad resource",
-        .place = file,
-        .line = line,
-        .is_warning = is_warning,
-        .message = message,
-    };
-    datastore_report(sink, &problem);
-}
-
 struct reading {
     const char *file;
     const struct datastore_sink *sink;
@@ -41,16 +28,16 @@ static void take_document(void *ctx, const struct doc_entry *entry)
     struct reading *reading = ctx;
     struct file_contents *contents = reading->contents;
     if (entry->failed) {
-        report(reading->sink, reading->file, entry->error_line, false,
-               str_from_c(entry->error.text));
+        datastore_report_resource(reading->sink, reading->file, entry->error_line, false,
+                                  str_from_c(entry->error.text));
         contents->is_partial = true;
         model_decoder_drop(reading->decoder);
         return;
     }
     struct model_decoded decoded = model_decoder_finish(reading->decoder, entry->root);
     for (size_t i = 0; i < decoded.problem_count; i++)
-        report(reading->sink, reading->file, decoded.problems[i].line, decoded.problems[i].warning,
-               decoded.problems[i].message);
+        datastore_report_resource(reading->sink, reading->file, decoded.problems[i].line,
+                                  decoded.problems[i].warning, decoded.problems[i].message);
     for (size_t i = 0; i < decoded.count; i++) {
         MEM_GROW(contents->resources, contents->count, reading->capacity);
         contents->resources[contents->count++] = decoded.resources[i];

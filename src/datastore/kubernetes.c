@@ -26,8 +26,7 @@ struct kubernetes {
     struct loop *loop;
     struct datastore_sink sink;
     struct datastore_sink inner; /* of the readers */
-    const struct kube_config *config;
-    char *namespace; /* a sidecar's, or NULL */
+    char *namespace;             /* a sidecar's, or NULL */
     struct kube_client *client;
     struct reader *readers;
     size_t reader_count;
@@ -245,22 +244,21 @@ struct kubernetes *kubernetes_open(struct loop *loop, const struct kubernetes_op
     k->sink = *sink;
     k->inner = (struct datastore_sink){
         .update = on_update, .remove = on_remove, .problem = on_problem, .ctx = k};
-    k->config = options->config;
     k->namespace = options->namespace != NULL ? mem_strndup(str_from_c(options->namespace)) : NULL;
-    k->client = kube_client_new(loop, k->config, err);
+    k->client = kube_client_new(loop, options->config, err);
     if (k->client == NULL) {
         kubernetes_close(k);
         return NULL;
     }
     const struct kubernetes_group_events events = {on_group_found, on_group_missing, k};
-    k->group = kubernetes_group_new(loop, k->client, k->config->server, &events, err);
+    k->group = kubernetes_group_new(loop, k->client, options->config->server, &events, err);
     if (k->group == NULL) {
         kubernetes_close(k);
         return NULL;
     }
     make_readers(k, options->node);
-    log_event(LOG_INFO, "Reading from the API server", LOG_C("server", k->config->server),
-              LOG_C("by", k->config->source));
+    log_event(LOG_INFO, "Reading from the API server", LOG_C("server", options->config->server),
+              LOG_C("by", options->config->source));
     return k;
 }
 

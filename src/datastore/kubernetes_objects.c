@@ -56,14 +56,9 @@ static void report(const struct kubernetes_objects *objects, struct str key,
     buf_printf(&place, "%.*s ", STR_ARG(objects->kind));
     buf_append_str(&place, key.len > 0 && key.ptr[0] == '/' ? str_from(key, 1) : key);
     buf_append_byte(&place, '\0');
-    for (size_t i = 0; i < decoded->problem_count; i++) {
-        const struct datastore_problem problem = {
-            .what = decoded->problems[i].warning ? "Questionable resource" : "Bad resource",
-            .place = place.data,
-            .is_warning = decoded->problems[i].warning,
-            .message = decoded->problems[i].message};
-        datastore_report(objects->sink, &problem);
-    }
+    for (size_t i = 0; i < decoded->problem_count; i++)
+        datastore_report_resource(objects->sink, place.data, 0, decoded->problems[i].warning,
+                                  decoded->problems[i].message);
 }
 
 /* Items of a list need not say what they are; what says so must be what was asked for. */

@@ -62,25 +62,13 @@ void grpc_header_encode_message(struct buf *out, struct str message)
     }
 }
 
-/* The value of a hex digit, or -1. */
-static int hex_value(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    return -1;
-}
-
 void grpc_header_decode_message(struct buf *out, struct str encoded)
 {
     for (size_t i = 0; i < encoded.len; i++) {
         int high = -1, low = -1;
         if (encoded.ptr[i] == '%' && encoded.len - i > 2) {
-            high = hex_value(encoded.ptr[i + 1]);
-            low = hex_value(encoded.ptr[i + 2]);
+            high = str_hex_value(encoded.ptr[i + 1]);
+            low = str_hex_value(encoded.ptr[i + 2]);
         }
         if (high >= 0 && low >= 0) {
             buf_append_byte(out, (char)(high << 4 | low));

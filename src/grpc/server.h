@@ -29,8 +29,9 @@
  *                             grpc_server_allow_path_authority
  *
  * Limits, all of them per peer but the first: 1,024 connections; 16,384 calls at once (see
- * grpc_server_set_limits for other numbers); a peer that leaves 4 MiB of answers unread is not read from until it reads; one that resets streams
- * faster than any proxy would is disconnected. Idle connections are never closed.
+ * grpc_server_set_limits for other numbers); a peer that leaves 4 MiB of answers unread is not read
+ * from until it reads; one that resets streams faster than any proxy would is disconnected. Idle
+ * connections are never closed.
  *
  * Ownership: `request` lives until the handler returns. What is given to grpc_call_send is
  * copied. A call is the server's; after grpc_call_finish, or once on_closed was called, it must

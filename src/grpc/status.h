@@ -4,8 +4,6 @@
 #ifndef GRPC_STATUS_H
 #define GRPC_STATUS_H
 
-#include "base/str.h"
-
 enum grpc_code {
     GRPC_OK = 0,
     GRPC_CANCELLED = 1,

@@ -6,7 +6,6 @@
 #define HTTP_METRICS_H
 
 #include "base/mem.h"
-#include "http/server.h"
 
 #define METRICS_CONTENT_TYPE "text/plain; version=0.0.4; charset=utf-8"
 

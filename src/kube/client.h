@@ -28,7 +28,7 @@ enum kube_outcome {
     KUBE_INVALID,      /* another 4xx: what was asked is not understood */
     KUBE_BUSY,         /* 429 */
     KUBE_SILENT,       /* nothing came for too long */
-    KUBE_FAILED, /* 5xx, another's 404, no connection, a connection that broke, no credentials, cut off by on_data */
+    KUBE_FAILED, /* 5xx, 3xx, another's 404, no connection, one that broke, no credentials, cut off by on_data */
 };
 
 struct kube_callbacks {

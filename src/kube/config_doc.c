@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 enum { FILE_LIMIT = 4 * 1024 * 1024 };
 
@@ -157,12 +156,17 @@ bool config_find(const struct config_files *files, const char *kind, const char 
 
 /* ---- values ---- */
 
+/* Numbers and booleans are texts, too, by the way they are written. */
+static bool is_text(const struct doc_node *node)
+{
+    return node != NULL && node->type != DOC_NULL && node->type != DOC_LIST &&
+           node->type != DOC_MAP;
+}
+
 const char *config_text(const struct config_item *item, const char *key)
 {
     const struct doc_node *node = doc_get(item->node, str_from_c(key));
-    bool is_text = node != NULL && node->type != DOC_NULL && node->type != DOC_LIST &&
-                   node->type != DOC_MAP && node->text.len > 0;
-    return is_text ? node->text.ptr : NULL;
+    return is_text(node) && node->text.len > 0 ? node->text.ptr : NULL;
 }
 
 bool config_bool(const struct config_item *item, const char *key)
@@ -191,12 +195,6 @@ const char *config_path(struct arena *arena, const struct config_item *item, con
 }
 
 /* ---- exec ---- */
-
-static bool is_text(const struct doc_node *node)
-{
-    return node != NULL && node->type != DOC_NULL && node->type != DOC_LIST &&
-           node->type != DOC_MAP;
-}
 
 /* The list of that name; NULL: it is empty, or not there. */
 static bool get_list(const struct config_item *exec, const char *key, const struct doc_node **list,

@@ -16,34 +16,48 @@ static int set_socket_options(void *ctx, curl_socket_t fd, curlsocktype purpose)
     return CURL_SOCKOPT_OK;
 }
 
-static void set_pem(struct kube_handle *handle, CURLoption file, CURLoption blob,
-                    const struct kube_pem *pem)
+/* A libcurl of another make may not take all: without the authorities it would trust the system's. */
+static bool check_taken(const struct kube_handle *handle, CURLcode code, const char *what,
+                        struct error *err)
+{
+    return code == CURLE_OK || error_set(err, "this libcurl does not take %s: %s", what,
+                                         handle->curl->easy_strerror(code));
+}
+
+static bool set_pem(struct kube_handle *handle, CURLoption file, CURLoption blob,
+                    const struct kube_pem *pem, const char *what, struct error *err)
 {
     const struct kube_curl *curl = handle->curl;
     struct curl_blob data = {(char *)pem->data.ptr, pem->data.len, CURL_BLOB_COPY};
+    CURLcode code = CURLE_OK;
     if (pem->data.len > 0)
-        curl->easy_setopt(handle->easy, blob, &data);
+        code = curl->easy_setopt(handle->easy, blob, &data);
     else if (pem->path != NULL)
-        curl->easy_setopt(handle->easy, file, pem->path);
+        code = curl->easy_setopt(handle->easy, file, pem->path);
+    return check_taken(handle, code, what, err);
 }
 
-static void set_tls(struct kube_handle *handle, const struct kube_secret *secret)
+static bool set_tls(struct kube_handle *handle, const struct kube_secret *secret, struct error *err)
 {
     const struct kube_curl *curl = handle->curl;
     const struct kube_config *config = handle->config;
     CURL *easy = handle->easy;
-    curl->easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+    CURLcode code = curl->easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
     /* libcurl would keep authorities for a day: those that are replaced would be trusted, and their successors not. */
     curl->easy_setopt(easy, CURLOPT_CA_CACHE_TIMEOUT, 0L);
-    set_pem(handle, CURLOPT_CAINFO, CURLOPT_CAINFO_BLOB, &config->ca);
     if (config->ca.path != NULL || config->ca.data.len > 0)
         curl->easy_setopt(easy, CURLOPT_CAPATH, NULL); /* the system's are not asked as well */
-    set_pem(handle, CURLOPT_SSLCERT, CURLOPT_SSLCERT_BLOB, &secret->certificate);
-    set_pem(handle, CURLOPT_SSLKEY, CURLOPT_SSLKEY_BLOB, &secret->key);
     if (config->insecure) {
         curl->easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 0L);
         curl->easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 0L);
     }
+    return check_taken(handle, code, "TLS 1.2 as the oldest version", err) &&
+           set_pem(handle, CURLOPT_CAINFO, CURLOPT_CAINFO_BLOB, &config->ca,
+                   "the certificate-authority", err) &&
+           set_pem(handle, CURLOPT_SSLCERT, CURLOPT_SSLCERT_BLOB, &secret->certificate,
+                   "the client-certificate", err) &&
+           set_pem(handle, CURLOPT_SSLKEY, CURLOPT_SSLKEY_BLOB, &secret->key, "the client-key",
+                   err);
 }
 
 static void set_identity(struct kube_handle *handle, const struct kube_secret *secret)
@@ -99,22 +113,23 @@ static void set_url(struct kube_handle *handle, const char *path)
         curl->easy_setopt(handle->easy, CURLOPT_CONNECT_TO, handle->connect_to);
 }
 
-static void set_proxy(struct kube_handle *handle)
+static bool set_proxy(struct kube_handle *handle, struct error *err)
 {
     const struct kube_curl *curl = handle->curl;
     const char *proxy = handle->config->proxy;
     const struct str scheme = STR("socks5://");
     WIPE_BUF struct buf url = {0};
     if (proxy == NULL)
-        return;
+        return true;
     /* As Kubernetes' own clients have it, the proxy finds the server's address. To libcurl that is another scheme. */
     if (str_eq_nocase(str_head(str_from_c(proxy), scheme.len), scheme))
         buf_printf(&url, "socks5h://%s", proxy + scheme.len);
     else
         buf_printf(&url, "%s", proxy);
     buf_append_byte(&url, '\0');
-    curl->easy_setopt(handle->easy, CURLOPT_PROXY, url.data);
+    CURLcode code = curl->easy_setopt(handle->easy, CURLOPT_PROXY, url.data);
     curl->easy_setopt(handle->easy, CURLOPT_NOPROXY, ""); /* whatever no_proxy says */
+    return check_taken(handle, code, "the proxy", err);
 }
 
 static void set_options(struct kube_handle *handle)
@@ -147,9 +162,11 @@ bool kube_handle_open(struct kube_handle *handle, const struct kube_curl *curl,
     if (handle->easy == NULL)
         return error_set(err, "libcurl has no handle for it");
     set_options(handle);
-    set_proxy(handle);
     set_url(handle, path);
-    set_tls(handle, secret);
+    if (!set_proxy(handle, err) || !set_tls(handle, secret, err)) {
+        kube_handle_close(handle);
+        return false;
+    }
     set_identity(handle, secret);
     handle->headers = curl->slist_append(handle->headers, "Accept: application/json");
     curl->easy_setopt(handle->easy, CURLOPT_HTTPHEADER, handle->headers);
@@ -165,4 +182,5 @@ void kube_handle_close(struct kube_handle *handle)
         explicit_bzero(each->data, strlen(each->data)); /* the token */
     handle->curl->slist_free_all(handle->headers);
     handle->curl->slist_free_all(handle->connect_to);
+    *handle = (struct kube_handle){0};
 }

@@ -15,11 +15,11 @@ struct kube_handle {
 };
 
 /* A GET of a path with its query. `config` is borrowed, `secret` is not needed afterwards; the handle must be zero, and stay where
- * it is. False: it stays closed. */
+ * it is. False: it stays closed; a libcurl that does not take what makes the connection a safe one is an error. */
 bool kube_handle_open(struct kube_handle *handle, const struct kube_curl *curl,
                       const struct kube_config *config, const char *path,
                       const struct kube_secret *secret, struct error *err);
-/* It must not belong to a multi handle any more. */
+/* It must not belong to a multi handle any more; it is zero again. */
 void kube_handle_close(struct kube_handle *handle);
 
 #endif

@@ -4,8 +4,8 @@
 
 #include "model/doc.h"
 
-/* Reads one document. `text` begins on line `line` of its file. `taker`: whose `item` is called; NULL: all items stay. On success entry->root is the tree, or NULL
- * if there is nothing in the text; on failure entry->failed and entry->error are set. */
+/* Reads one document. `text` begins on line `line` of its file. `taker`: whose `item` is called; NULL: all items stay. On success
+ * entry->root is the tree, or NULL if there is nothing in the text; on failure entry->failed and entry->error are set. */
 void doc_parse_yaml(struct arena *arena, struct str text, unsigned line,
                     const struct doc_taker *taker, struct doc_entry *entry);
 void doc_parse_json(struct arena *arena, struct str text, unsigned line,

@@ -56,30 +56,24 @@ static const struct {
 enum { LONGEST_WORD = 5 };
 
 /* How many digits of the base stand at the beginning of `text`. */
-static size_t count_digits(const char *text, unsigned base)
+static size_t count_digits(const char *text, int base)
 {
     size_t n = 0;
-    for (;; n++) {
-        char c = text[n];
-        unsigned value = c >= '0' && c <= '9'   ? (unsigned)(c - '0')
-                         : c >= 'a' && c <= 'f' ? (unsigned)(c - 'a') + 10
-                         : c >= 'A' && c <= 'F' ? (unsigned)(c - 'A') + 10
-                                                : 99;
-        if (value >= base)
-            return n;
-    }
+    while (str_hex_value(text[n]) >= 0 && str_hex_value(text[n]) < base)
+        n++;
+    return n;
 }
 
 /* Cuts the prefix that names the base: 0x, 0o, 0b, or a leading 0 (octal). */
-static unsigned take_base(const char **text)
+static int take_base(const char **text)
 {
     const char *t = *text;
     if (t[0] != '0' || t[1] == '\0')
         return 10;
-    unsigned base = t[1] == 'x' || t[1] == 'X'   ? 16
-                    : t[1] == 'o' || t[1] == 'O' ? 8
-                    : t[1] == 'b' || t[1] == 'B' ? 2
-                                                 : 0;
+    int base = t[1] == 'x' || t[1] == 'X'   ? 16
+               : t[1] == 'o' || t[1] == 'O' ? 8
+               : t[1] == 'b' || t[1] == 'B' ? 2
+                                            : 0;
     *text += base != 0 ? 2 : 1;
     return base != 0 ? base : 8;
 }
@@ -89,12 +83,12 @@ static bool parse_int(const char *text, int64_t *value)
     bool negative = *text == '-';
     if (*text == '-' || *text == '+')
         text++;
-    unsigned base = take_base(&text);
+    int base = take_base(&text);
     size_t digits = count_digits(text, base);
     if (digits == 0 || text[digits] != '\0')
         return false;
     errno = 0;
-    unsigned long long magnitude = strtoull(text, NULL, (int)base);
+    unsigned long long magnitude = strtoull(text, NULL, base);
     unsigned long long limit = (unsigned long long)INT64_MAX + (negative ? 1 : 0);
     if (errno == ERANGE || magnitude > limit)
         return false;

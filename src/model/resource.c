@@ -117,9 +117,9 @@ bool model_key_eq(const struct model_key *a, const struct model_key *b)
 
 struct str model_key_text(struct buf *out, const struct model_key *key)
 {
-    buf_printf(out, "%d/", (int)key->kind);
+    buf_printf(out, "%d%c", (int)key->kind, '\0');
     buf_append_str(out, key->namespace);
-    buf_append_byte(out, '/');
+    buf_append_byte(out, '\0');
     buf_append_str(out, key->name);
     return buf_str(out);
 }
@@ -129,8 +129,8 @@ struct model_key model_key_of_text(struct str text)
     struct model_key key;
     struct str kind;
     uint64_t number = 0;
-    str_cut(text, '/', &kind, &text);
-    str_cut(text, '/', &key.namespace, &key.name);
+    str_cut(text, '\0', &kind, &text);
+    str_cut(text, '\0', &key.namespace, &key.name);
     str_parse_uint(kind, MODEL_KIND_COUNT - 1, &number);
     key.kind = (enum model_kind)number;
     return key;

@@ -284,8 +284,8 @@ struct str model_key_format(struct arena *arena, const struct model_key *key);
 
 bool model_key_eq(const struct model_key *a, const struct model_key *b);
 
-/* "KIND/NAMESPACE/NAME", KIND a number: what resources are known by in maps; `out` is empty before. And back: the key's parts
- * are parts of the text. */
+/* KIND (a number), NAMESPACE and NAME, a NUL between each two: what resources are known by in maps; `out` is empty before. And back:
+ * the key's parts are parts of the text. (Names of broken resources may hold anything but NUL, which no document has.) */
 struct str model_key_text(struct buf *out, const struct model_key *key);
 struct model_key model_key_of_text(struct str text);
 

@@ -48,6 +48,12 @@ bool credentials_check(const struct credentials *c, const struct credentials_key
                        "a service account's name (a DNS subdomain)", err);
 }
 
+bool credentials_eq(const struct credentials *a, const struct credentials *b)
+{
+    return str_eq(a->uid, b->uid) && str_eq(a->workload, b->workload) &&
+           str_eq(a->namespace, b->namespace) && str_eq(a->account, b->account);
+}
+
 /* ---- JSON ---- */
 
 bool credentials_parse(struct arena *arena, struct str text, const struct credentials_keys *keys,
@@ -108,7 +114,7 @@ enum disk_result credentials_read(const char *folder, struct str name, struct ar
         return DISK_FAILED;
     CLEANUP_CLOSE int fd = disk_open_folder(folder, false, err);
     if (fd < 0)
-        return errno == ENOENT ? DISK_GONE : DISK_FAILED;
+        return errno == ENOENT ? DISK_GONE : disk_meaning(errno);
     enum disk_result result = credentials_read_at(fd, name, arena, c, err);
     if (result != DISK_READ)
         error_prefix(err, "credentials in %s", quote(str_from_c(folder)).text);

@@ -42,6 +42,9 @@ extern const struct credentials_keys credentials_file_keys;
  * and `..`, and not beginning with a dot. `what` names it in the error. */
 bool credentials_check_name(const char *what, struct str name, struct error *err);
 
+/* Whether both are the same pod's. */
+bool credentials_eq(const struct credentials *a, const struct credentials *b);
+
 /* Whether all values are what they should be. The error names the first bad one by its key. */
 bool credentials_check(const struct credentials *c, const struct credentials_keys *keys,
                        struct error *err);

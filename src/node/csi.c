@@ -54,20 +54,30 @@ static void get_no_capabilities(void *ctx, struct grpc_call *call, struct str re
 
 /* ---- NodePublishVolume ---- */
 
-static bool is_same(const struct credentials *a, const struct credentials *b)
+/* Whether the volume at this TARGET is somebody else's. Bad credentials are nobody's: they are written anew. */
+static enum grpc_code check_owner(const struct csi_driver *driver, struct arena *arena,
+                                  const struct csi_publish *request,
+                                  const struct credentials *wanted, struct error *err)
 {
-    return str_eq(a->uid, b->uid) && str_eq(a->workload, b->workload) &&
-           str_eq(a->namespace, b->namespace) && str_eq(a->account, b->account);
+    struct credentials found;
+    struct quoted name = quote(request->volume_id), path = quote(request->target_path);
+    enum disk_result result =
+        credentials_read(driver->homes.credentials, request->volume_id, arena, &found, err);
+    if (result == DISK_BUSY)
+        return GRPC_INTERNAL;
+    if (result != DISK_READ || credentials_eq(&found, wanted))
+        return GRPC_OK;
+    error_set(err, "volume_id %s is at target_path %s already, for the pod %.*s/%.*s", name.text,
+              path.text, STR_ARG(found.namespace), STR_ARG(found.workload));
+    return GRPC_ALREADY_EXISTS;
 }
 
-/* Whether what is there already is in the way. Credentials that cannot be read are not: they are written anew. */
+/* Whether what is there already is in the way. */
 static enum grpc_code check_sight(const struct csi_driver *driver, struct arena *arena,
                                   const struct csi_publish *request,
                                   const struct credentials *wanted, struct error *err)
 {
     struct volume_sight sight;
-    struct credentials found;
-    struct error ignored;
     struct quoted name = quote(request->volume_id), path = quote(request->target_path);
     if (!volume_find(arena, request->target_path, request->volume_id, &sight, err))
         return GRPC_INTERNAL;
@@ -81,14 +91,7 @@ static enum grpc_code check_sight(const struct csi_driver *driver, struct arena 
                   path.text);
         return GRPC_FAILED_PRECONDITION;
     }
-    if (!sight.is_here || credentials_read(driver->homes.credentials, request->volume_id, arena,
-                                           &found, &ignored) != DISK_READ)
-        return GRPC_OK;
-    if (is_same(&found, wanted))
-        return GRPC_OK;
-    error_set(err, "volume_id %s is at target_path %s already, for the pod %.*s/%.*s", name.text,
-              path.text, STR_ARG(found.namespace), STR_ARG(found.workload));
-    return GRPC_ALREADY_EXISTS;
+    return sight.is_here ? check_owner(driver, arena, request, wanted, err) : GRPC_OK;
 }
 
 static enum grpc_code publish(const struct csi_driver *driver, struct str bytes, struct error *err)

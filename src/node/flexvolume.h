@@ -3,9 +3,9 @@
  * kubelet starts the driver once a call, `uds CALL ARGUMENTS`, and reads one JSON object from it:
  *
  *     init                  {"status":"Success","message":…,"capabilities":{"attach":false,"fsGroup":false}}
- *     mount DIR OPTIONS     {"status":"Success","message":…}; exit status 0
- *     unmount DIR           {"status":"Failure","message":…}; exit status 1
- *     anything else         {"status":"Not supported","message":…}; exit status 1, and kubelet does without
+ *     mount DIR OPTIONS     } {"status":"Success","message":…}, exit status 0; or
+ *     unmount DIR           } {"status":"Failure","message":…}, exit status 1
+ *     anything else         {"status":"Not supported","message":…}, exit status 1, and kubelet does without
  *
  * It reads standard output and standard error as one (so a log line would spoil the answer), and it does not call mount if
  * something is mounted at DIR already. OPTIONS is a JSON object of strings, of which these count: kubernetes.io/pod.uid,

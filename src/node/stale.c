@@ -1,6 +1,5 @@
 #include "node/stale.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -67,16 +66,13 @@ static bool list_names(const char *path, struct arena *arena, struct names *name
                        struct error *err)
 {
     struct str name;
-    int fd = disk_open_folder(path, false, err);
+    CLEANUP_CLOSE int fd = disk_open_folder(path, false, err);
     if (fd < 0)
         return errno == ENOENT;
-    DIR *entries = fdopendir(fd);
-    if (entries == NULL) {
-        error_set(err, "cannot read the folder %s: %s", quote(str_from_c(path)).text,
-                  strerror(errno));
-        close(fd);
-        return false;
-    }
+    DIR *entries = disk_open_names(fd);
+    if (entries == NULL)
+        return error_set(err, "cannot read the folder %s: %s", quote(str_from_c(path)).text,
+                         strerror(errno));
     for (const struct dirent *entry; (entry = readdir(entries)) != NULL;) {
         if (take_name(str_from_c(entry->d_name), &name))
             add_name(names, arena, name);
@@ -196,12 +192,9 @@ static void clean_volume(struct cleaning *c, struct str name)
 
 static bool has_entries(int folder)
 {
-    int copy = dup(folder);
-    DIR *entries = copy >= 0 ? fdopendir(copy) : NULL;
-    if (entries == NULL) {
-        mem_cleanup_close(&copy);
+    DIR *entries = disk_open_names(folder);
+    if (entries == NULL)
         return false;
-    }
     const struct dirent *entry;
     do {
         entry = readdir(entries);

@@ -1,10 +1,8 @@
 #include "node/volume.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
-#include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
@@ -46,12 +44,9 @@ static int make_workload_folder(const char *home, const char *name, struct error
 static void remove_sockets(int folder)
 {
     struct stat info;
-    int copy = dup(folder);
-    DIR *entries = copy >= 0 ? fdopendir(copy) : NULL;
-    if (entries == NULL) {
-        mem_cleanup_close(&copy);
+    DIR *entries = disk_open_names(folder);
+    if (entries == NULL)
         return;
-    }
     for (const struct dirent *entry; (entry = readdir(entries)) != NULL;) {
         if (fstatat(folder, entry->d_name, &info, AT_SYMLINK_NOFOLLOW) == 0 &&
             S_ISSOCK(info.st_mode))
@@ -134,12 +129,15 @@ static bool has_selinux(void)
     return statfs("/sys/fs/selinux", &info) == 0 && info.f_type == SELINUX_MAGIC;
 }
 
+/* Those that cannot be read just now may be good. */
 static bool has_credentials(const struct volume_homes *homes, struct str name)
 {
     CLEANUP_ARENA struct arena arena = {0};
     struct credentials credentials;
     struct error ignored;
-    return credentials_read(homes->credentials, name, &arena, &credentials, &ignored) == DISK_READ;
+    enum disk_result result =
+        credentials_read(homes->credentials, name, &arena, &credentials, &ignored);
+    return result == DISK_READ || result == DISK_BUSY;
 }
 
 static bool add(const struct volume_homes *homes, struct mounts_target *target, struct str name,

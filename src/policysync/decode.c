@@ -1,12 +1,10 @@
 #include "policysync/decode.h"
 
-#include "pb/reader.h"
+#include "policysync/decode_private.h"
 
 /* Numbers in this file are the field numbers of proto/felix.proto. */
 
-/* Appends to an array in the arena. Arrays double; the old copy stays behind in the arena, which is
- * short-lived. Capacity is derived: it is the smallest power of two that holds the count. */
-static void *append(struct arena *arena, void *items, size_t *count, size_t size)
+void *psync_decode_append(struct arena *arena, void *items, size_t *count, size_t size)
 {
     char *array = items;
     if ((*count & (*count - 1)) == 0) {
@@ -17,254 +15,6 @@ static void *append(struct arena *arena, void *items, size_t *count, size_t size
     }
     ++*count;
     return array;
-}
-
-#define APPEND(arena, list)                                                                        \
-    ((list)->items = append((arena), (list)->items, &(list)->count, sizeof(*(list)->items)),       \
-     &(list)->items[(list)->count - 1])
-
-static void add_string(struct arena *arena, struct psync_strings *list, struct str s)
-{
-    *APPEND(arena, list) = s;
-}
-
-static int32_t int32_of(struct pb_reader *r, const struct pb_field *f)
-{
-    return (int32_t)(uint32_t)pb_varint(r, f);
-}
-
-static bool decode_port_range(struct str bytes, struct psync_port_range *range)
-{
-    struct pb_reader r = pb_reader(bytes);
-    struct pb_field f;
-    while (pb_next(&r, &f)) {
-        if (f.number == 1)
-            range->first = int32_of(&r, &f);
-        else if (f.number == 2)
-            range->last = int32_of(&r, &f);
-    }
-    return !r.failed;
-}
-
-static bool decode_protocol(struct str bytes, struct psync_protocol *protocol)
-{
-    struct pb_reader r = pb_reader(bytes);
-    struct pb_field f;
-    protocol->present = true;
-    while (pb_next(&r, &f)) {
-        if (f.number == 1) {
-            protocol->choice = PSYNC_NUMBER;
-            protocol->number = int32_of(&r, &f);
-        } else if (f.number == 2) {
-            protocol->choice = PSYNC_NAME;
-            protocol->name = pb_bytes(&r, &f);
-        }
-    }
-    return !r.failed;
-}
-
-static bool decode_icmp_type_code(struct str bytes, struct psync_icmp *icmp)
-{
-    struct pb_reader r = pb_reader(bytes);
-    struct pb_field f;
-    *icmp = (struct psync_icmp){.present = true, .has_code = true};
-    while (pb_next(&r, &f)) {
-        if (f.number == 1)
-            icmp->type = int32_of(&r, &f);
-        else if (f.number == 2)
-            icmp->code = int32_of(&r, &f);
-    }
-    return !r.failed;
-}
-
-static bool decode_account_match(struct arena *arena, struct str bytes,
-                                 struct psync_account_match *match)
-{
-    struct pb_reader r = pb_reader(bytes);
-    struct pb_field f;
-    while (pb_next(&r, &f)) {
-        if (f.number == 1)
-            match->selector = pb_bytes(&r, &f);
-        else if (f.number == 2)
-            add_string(arena, &match->names, pb_bytes(&r, &f));
-    }
-    return !r.failed;
-}
-
-static bool decode_path(struct str bytes, struct psync_path *path)
-{
-    struct pb_reader r = pb_reader(bytes);
-    struct pb_field f;
-    while (pb_next(&r, &f)) {
-        if (f.number == 1 || f.number == 2) {
-            path->kind = f.number == 1 ? PSYNC_PATH_EXACT : PSYNC_PATH_PREFIX;
-            path->text = pb_bytes(&r, &f);
-        }
-    }
-    return !r.failed;
-}
-
-static bool decode_http_match(struct arena *arena, struct str bytes, struct psync_http_match *http)
-{
-    struct pb_reader r = pb_reader(bytes);
-    struct pb_field f;
-    while (pb_next(&r, &f)) {
-        if (f.number == 1) {
-            add_string(arena, &http->methods, pb_bytes(&r, &f));
-        } else if (f.number == 2) {
-            http->paths = append(arena, http->paths, &http->path_count, sizeof(*http->paths));
-            if (!decode_path(pb_bytes(&r, &f), &http->paths[http->path_count - 1]))
-                return false;
-        }
-    }
-    return !r.failed;
-}
-
-/* The list of a side that a field of a Rule adds to, or NULL. */
-static struct psync_strings *list_of_field(struct psync_rule *rule, uint32_t number)
-{
-    struct psync_rule_side *src = &rule->source, *dst = &rule->destination;
-    switch (number) {
-    case 4:
-        return &src->nets;
-    case 6:
-        return &dst->nets;
-    case 10:
-        return &src->set_ids;
-    case 11:
-        return &dst->set_ids;
-    case 12:
-        return &src->named_port_set_ids;
-    case 13:
-        return &dst->named_port_set_ids;
-    case 15:
-        return &dst->ip_port_set_ids;
-    case 103:
-        return &src->not_nets;
-    case 105:
-        return &dst->not_nets;
-    case 109:
-        return &src->not_set_ids;
-    case 110:
-        return &dst->not_set_ids;
-    case 112:
-        return &src->not_named_port_set_ids;
-    case 113:
-        return &dst->not_named_port_set_ids;
-    default:
-        return NULL;
-    }
-}
-
-/* The text of a side that a field of a Rule is, or NULL. */
-static struct str *text_of_field(struct psync_rule *rule, uint32_t number)
-{
-    struct psync_rule_side *src = &rule->source, *dst = &rule->destination;
-    switch (number) {
-    case 114:
-        return &src->selector;
-    case 115:
-        return &dst->selector;
-    case 116:
-        return &src->namespace_selector;
-    case 117:
-        return &dst->namespace_selector;
-    case 118:
-        return &src->not_selector;
-    case 119:
-        return &dst->not_selector;
-    case 130:
-        return &dst->service;
-    case 131:
-        return &dst->service_namespace;
-    case 132:
-        return &src->service;
-    case 133:
-        return &src->service_namespace;
-    default:
-        return NULL;
-    }
-}
-
-/* What a field of a Rule means for its side. */
-static bool decode_rule_side(struct arena *arena, struct pb_reader *r, const struct pb_field *f,
-                             struct psync_rule *rule, bool *known)
-{
-    struct psync_rule_side *src = &rule->source, *dst = &rule->destination;
-    struct psync_strings *list = list_of_field(rule, f->number);
-    struct str *text = text_of_field(rule, f->number);
-    *known = true;
-    if (list != NULL)
-        add_string(arena, list, pb_bytes(r, f));
-    if (text != NULL)
-        *text = pb_bytes(r, f);
-    if (list != NULL || text != NULL)
-        return true;
-    switch (f->number) {
-    case 5:
-        return decode_port_range(pb_bytes(r, f), APPEND(arena, &src->ports));
-    case 7:
-        return decode_port_range(pb_bytes(r, f), APPEND(arena, &dst->ports));
-    case 104:
-        return decode_port_range(pb_bytes(r, f), APPEND(arena, &src->not_ports));
-    case 106:
-        return decode_port_range(pb_bytes(r, f), APPEND(arena, &dst->not_ports));
-    case 120:
-        return decode_account_match(arena, pb_bytes(r, f), &src->account);
-    case 121:
-        return decode_account_match(arena, pb_bytes(r, f), &dst->account);
-    default:
-        *known = false;
-        return true;
-    }
-}
-
-static bool decode_rule_field(struct arena *arena, struct pb_reader *r, const struct pb_field *f,
-                              struct psync_rule *rule)
-{
-    switch (f->number) {
-    case 1:
-        rule->action = pb_bytes(r, f);
-        return true;
-    case 2:
-        rule->ip_version = int32_of(r, f);
-        return true;
-    case 3:
-        return decode_protocol(pb_bytes(r, f), &rule->protocol);
-    case 8:
-        rule->icmp = (struct psync_icmp){.present = true, .type = int32_of(r, f)};
-        return true;
-    case 9:
-        return decode_icmp_type_code(pb_bytes(r, f), &rule->icmp);
-    case 102:
-        return decode_protocol(pb_bytes(r, f), &rule->not_protocol);
-    case 107:
-        rule->not_icmp = (struct psync_icmp){.present = true, .type = int32_of(r, f)};
-        return true;
-    case 108:
-        return decode_icmp_type_code(pb_bytes(r, f), &rule->not_icmp);
-    case 122:
-        return decode_http_match(arena, pb_bytes(r, f), &rule->http);
-    case 201:
-        rule->rule_id = pb_bytes(r, f);
-        return true;
-    default:
-        return true;
-    }
-}
-
-static bool decode_rule(struct arena *arena, struct str bytes, struct psync_rule *rule)
-{
-    struct pb_reader r = pb_reader(bytes);
-    struct pb_field f;
-    while (pb_next(&r, &f)) {
-        bool known;
-        if (!decode_rule_side(arena, &r, &f, rule, &known))
-            return false;
-        if (!known && !decode_rule_field(arena, &r, &f, rule))
-            return false;
-    }
-    return !r.failed;
 }
 
 static bool decode_policy_id(struct str bytes, struct psync_policy_id *id)
@@ -297,7 +47,7 @@ static bool decode_policy_body(struct arena *arena, struct str bytes, struct psy
     while (pb_next(&r, &f)) {
         switch (f.number) {
         case 1:
-            if (!decode_rule(arena, pb_bytes(&r, &f), APPEND(arena, &policy->inbound)))
+            if (!psync_decode_rule(arena, pb_bytes(&r, &f), APPEND(arena, &policy->inbound)))
                 return false;
             break;
         case 3:
@@ -353,7 +103,7 @@ static bool decode_profile_body(struct arena *arena, struct str bytes,
     struct pb_field f;
     while (pb_next(&r, &f)) {
         if (f.number == 1 &&
-            !decode_rule(arena, pb_bytes(&r, &f), APPEND(arena, &profile->inbound)))
+            !psync_decode_rule(arena, pb_bytes(&r, &f), APPEND(arena, &profile->inbound)))
             return false;
     }
     return !r.failed;
@@ -440,17 +190,17 @@ static bool decode_endpoint_body(struct arena *arena, struct str bytes,
             endpoint->mac = pb_bytes(&r, &f);
             break;
         case 4:
-            add_string(arena, &endpoint->profile_ids, pb_bytes(&r, &f));
+            *APPEND(arena, &endpoint->profile_ids) = pb_bytes(&r, &f);
             break;
         case 5:
-            add_string(arena, &endpoint->ipv4_nets, pb_bytes(&r, &f));
+            *APPEND(arena, &endpoint->ipv4_nets) = pb_bytes(&r, &f);
             break;
         case 6:
-            add_string(arena, &endpoint->ipv6_nets, pb_bytes(&r, &f));
+            *APPEND(arena, &endpoint->ipv6_nets) = pb_bytes(&r, &f);
             break;
         case 7:
-            endpoint->tiers =
-                append(arena, endpoint->tiers, &endpoint->tier_count, sizeof(*endpoint->tiers));
+            endpoint->tiers = psync_decode_append(arena, endpoint->tiers, &endpoint->tier_count,
+                                                  sizeof(*endpoint->tiers));
             if (!decode_tier(arena, pb_bytes(&r, &f), &endpoint->tiers[endpoint->tier_count - 1]))
                 return false;
             break;
@@ -482,9 +232,9 @@ static bool decode_ipset_update(struct arena *arena, struct str bytes,
         if (f.number == 1)
             update->id = pb_bytes(&r, &f);
         else if (f.number == 2)
-            add_string(arena, &update->members, pb_bytes(&r, &f));
+            *APPEND(arena, &update->members) = pb_bytes(&r, &f);
         else if (f.number == 3)
-            update->type = int32_of(&r, &f);
+            update->type = psync_decode_int32(&r, &f);
     }
     return !r.failed;
 }
@@ -498,9 +248,9 @@ static bool decode_ipset_delta(struct arena *arena, struct str bytes,
         if (f.number == 1)
             delta->id = pb_bytes(&r, &f);
         else if (f.number == 2)
-            add_string(arena, &delta->added, pb_bytes(&r, &f));
+            *APPEND(arena, &delta->added) = pb_bytes(&r, &f);
         else if (f.number == 3)
-            add_string(arena, &delta->removed, pb_bytes(&r, &f));
+            *APPEND(arena, &delta->removed) = pb_bytes(&r, &f);
     }
     return !r.failed;
 }

@@ -4,8 +4,7 @@
  * passed over. What a sidecar does not judge is not decoded at all: outbound rules, egress policies.
  *
  * A part that cannot be read closes only what it belongs to: a policy, profile or endpoint whose id is readable comes
- * out as `malformed`. Otherwise the function fails, and the
- * stream is worth nothing any more.
+ * out as `malformed`. Otherwise the function fails, and the stream is worth nothing any more.
  */
 #ifndef POLICYSYNC_DECODE_H
 #define POLICYSYNC_DECODE_H

@@ -1,7 +1,7 @@
 /* What the sidecars of a node are told, each at its own pace.
  *
- *     calculation ──messages──► feed ──► reader (a sidecar's stream) ──► reader … 
- *                              (state)   (what it has, what it needs)
+ *     calculation ──messages──► feed ──────► reader ──────────────────────► a sidecar's stream
+ *                               (the state)  (what it has, what it needs)
  *
  * The feed takes the node's messages (it is a psync_sink), and keeps the last state of each thing, encoded once. A reader does not
  * have a queue of messages: it knows which version of each thing its sidecar has, and feed_read works out the next message when
@@ -30,8 +30,8 @@
 #include "policysync/message.h"
 
 enum {
-    /* Members in one message, and bytes that these and the set's id take there, so that it stays under gRPC's 4 MiB. The number is upstream's, and
-     * does for all but IPv6 addresses with ports of SCTP. */
+    /* Members in one message, and bytes that these and the set's id take there, so that it stays under gRPC's 4 MiB. The number is
+     * upstream's, and does for all but IPv6 addresses with ports of SCTP. */
     FEED_MEMBERS = 82200,
     FEED_MEMBER_BYTES = 4 * 1024 * 1024 - 64 * 1024,
     /* Bytes of changes to one thing that wait for a reader, but for those of the last batch. */

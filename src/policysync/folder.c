@@ -46,12 +46,6 @@ static void drop(struct psync_folder *folder, struct known *known)
     free_known(known);
 }
 
-static bool credentials_eq(const struct credentials *a, const struct credentials *b)
-{
-    return str_eq(a->uid, b->uid) && str_eq(a->workload, b->workload) &&
-           str_eq(a->namespace, b->namespace) && str_eq(a->account, b->account);
-}
-
 static void report(struct psync_folder *folder, const char *file, struct str name,
                    struct known *known, struct known *read)
 {

@@ -9,7 +9,7 @@
 #ifndef POLICYSYNC_MESSAGE_H
 #define POLICYSYNC_MESSAGE_H
 
-#include "base/str.h"
+#include "base/mem.h"
 
 /* Bytes of one message on the wire: gRPC's usual limit, beyond which receivers refuse. */
 enum { PSYNC_MESSAGE_LIMIT = 4 * 1024 * 1024 };
@@ -51,6 +51,9 @@ struct psync_ipset_delta {
 struct psync_policy_id {
     struct str tier, namespace, name, kind;
 };
+
+/* Appends "NetworkPolicy default/web", "GlobalNetworkPolicy customer", "Profile kns.default"; of ids without a kind the name alone. */
+void psync_policy_id_format(struct buf *out, const struct psync_policy_id *id);
 
 enum psync_choice { PSYNC_NONE, PSYNC_NUMBER, PSYNC_NAME };
 

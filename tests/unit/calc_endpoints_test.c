@@ -1,6 +1,8 @@
 /* calc/endpoints.h: whose endpoint it is, and what it is told. */
 #include "base/log.h"
 
+#include <malloc.h>
+
 #include "calc_world.h"
 
 #define VM(name, orchestrator, workload, endpoint, ip)                                             \
@@ -153,6 +155,29 @@ static void test_single_workload(void **state)
     check_flush("the other", &world, "endpoint o2/bank/vm/g");
     put(&world, VM("two", "o2", "elsewhere", "g", "10.0.0.2"));
     check_flush("another workload's", &world, "-endpoint o2/bank/vm/g");
+    close_calc(&world);
+}
+
+/* However often its id becomes another, no former one is kept. */
+static void test_many_ids(void **state)
+{
+    (void)state;
+    enum { WARM = 100, ROUNDS = 1000, NOISE = 48 * 1024 };
+    /* The sanitizers' allocator tells 0. */
+    int rounds = mallinfo2().uordblks > 0 ? ROUNDS : WARM;
+    size_t used[2] = {0};
+    struct calc_world world;
+    start(&world, NULL, "bank/vm");
+    for (int round = 0; round < rounds; round++) {
+        CLEANUP_BUF struct buf text = {0};
+        buf_printf(&text, VM("one", "o", "vm", "e%0100d", "10.0.0.1"), round);
+        buf_append_byte(&text, '\0');
+        put(&world, text.data);
+        flush(&world);
+        if (round == WARM || round == ROUNDS - 1)
+            used[round > WARM] = mallinfo2().uordblks;
+    }
+    assert_in_range(used[1], 0, used[0] + NOISE);
     close_calc(&world);
 }
 
@@ -332,9 +357,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_scopes),           cmocka_unit_test(test_lives),
         cmocka_unit_test(test_claims),           cmocka_unit_test(test_replaced_id),
-        cmocka_unit_test(test_single_workload),  cmocka_unit_test(test_message),
-        cmocka_unit_test(test_interface_prefix), cmocka_unit_test(test_relisted),
-        cmocka_unit_test(test_active),           cmocka_unit_test(test_policy_made_anew),
+        cmocka_unit_test(test_single_workload),  cmocka_unit_test(test_many_ids),
+        cmocka_unit_test(test_message),          cmocka_unit_test(test_interface_prefix),
+        cmocka_unit_test(test_relisted),         cmocka_unit_test(test_active),
+        cmocka_unit_test(test_policy_made_anew),
     };
     log_set_level(LOG_ERROR);
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -319,6 +320,28 @@ static void test_bad_files(void **state)
     assert_string_equal(err.text, "credentials in \"a/creds\": \"" UID ".json\": UID is missing");
 }
 
+/* Whether the file is there and good nobody can say when there are no descriptors left. */
+static void test_no_descriptors(void **state)
+{
+    (void)state;
+    struct error err;
+    struct rlimit limit, none;
+    assert_true(credentials_write(FOLDER, good.uid, &good, &err));
+    int next = open("/", O_PATH | O_CLOEXEC);
+    assert_true(next >= 0);
+    close(next);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    for (int left = 0; left < 2; left++) {
+        none = (struct rlimit){(rlim_t)(next + left), limit.rlim_max};
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+        enum disk_result result = read_it(&err);
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+        check_number(left == 0 ? "the folder" : "the file", result, DISK_BUSY);
+        assert_non_null(strstr(err.text, "Too many open files"));
+    }
+    assert_int_equal(read_it(&err), DISK_READ);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -333,6 +356,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_bad_names, make_root, remove_root),
         cmocka_unit_test_setup_teardown(test_bad_folders, make_root, remove_root),
         cmocka_unit_test_setup_teardown(test_bad_files, make_root, remove_root),
+        cmocka_unit_test_setup_teardown(test_no_descriptors, make_root, remove_root),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -339,6 +339,27 @@ static void test_sets(void **state)
     ASSERT_ALL(examples);
 }
 
+/* Names of broken resources may hold a slash, and yet no two of them are known by one text. */
+static void test_key_texts(void **state)
+{
+    (void)state;
+    static const struct model_key keys[] = {
+        {MODEL_NETWORK_POLICY, STR_INIT("a"), STR_INIT("b/c")},
+        {MODEL_NETWORK_POLICY, STR_INIT("a/b"), STR_INIT("c")},
+        {MODEL_NETWORK_POLICY, STR_INIT(""), STR_INIT("a/b/c")},
+        {MODEL_GLOBAL_NETWORK_POLICY, STR_INIT(""), STR_INIT("a/b/c")},
+    };
+    for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+        CLEANUP_BUF struct buf text = {0};
+        struct model_key back = model_key_of_text(model_key_text(&text, &keys[i]));
+        assert_true(model_key_eq(&back, &keys[i]));
+        for (size_t j = 0; j < i; j++) {
+            CLEANUP_BUF struct buf other = {0};
+            assert_false(str_eq(buf_str(&text), model_key_text(&other, &keys[j])));
+        }
+    }
+}
+
 static void test_keys(void **state)
 {
     (void)state;
@@ -374,6 +395,7 @@ int main(void)
         cmocka_unit_test(test_pod_annotations),
         cmocka_unit_test(test_workload_endpoints),
         cmocka_unit_test(test_sets),
+        cmocka_unit_test(test_key_texts),
         cmocka_unit_test(test_keys),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -124,6 +124,59 @@ static void test_identity(void **state)
     check_option("a token", CURLOPT_USERNAME, NULL);
 }
 
+/* ---- a libcurl that does without ---- */
+
+static CURLoption refused;
+
+static CURLcode take_all_but_one(CURL *easy, CURLoption option, ...)
+{
+    assert_non_null(easy);
+    return option == refused ? CURLE_NOT_BUILT_IN : CURLE_OK;
+}
+
+/* What is to be honoured and cannot be is an error: nobody connects without it. What nobody wants may be missing. */
+static void test_not_taken(void **state)
+{
+    (void)state;
+    const struct kube_pem file = {.path = "/f"}, data = {.data = STR("PEM")};
+    const struct {
+        CURLoption option;
+        struct kube_pem pem;
+        const char *message;
+    } cases[] = {
+        {CURLOPT_CAINFO_BLOB, data, "the certificate-authority"},
+        {CURLOPT_CAINFO, file, "the certificate-authority"},
+        {CURLOPT_SSLCERT_BLOB, data, "the client-certificate"},
+        {CURLOPT_SSLCERT, file, "the client-certificate"},
+        {CURLOPT_SSLKEY_BLOB, data, "the client-key"},
+        {CURLOPT_SSLKEY, file, "the client-key"},
+        {CURLOPT_SSLVERSION, file, "TLS 1.2"},
+        {CURLOPT_PROXY, file, "the proxy"},
+        {CURLOPT_CAINFO_BLOB, file, NULL},
+        {CURLOPT_CAPATH, file, NULL},
+        {CURLOPT_CA_CACHE_TIMEOUT, file, NULL},
+    };
+    struct error err;
+    const struct kube_curl *real = kube_curl_load(&err);
+    assert_non_null(real);
+    struct kube_curl curl = *real;
+    curl.easy_setopt = take_all_but_one;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        const struct kube_config config = {
+            .server = "https://h", .proxy = "http://p", .ca = cases[i].pem};
+        const struct kube_secret secret = {.certificate = cases[i].pem, .key = cases[i].pem};
+        struct kube_handle handle = {0};
+        refused = cases[i].option;
+        err.text[0] = '\0';
+        bool ok = kube_handle_open(&handle, &curl, &config, "/api", &secret, &err);
+        check_number("it is open", ok, cases[i].message == NULL);
+        if (!ok && strstr(err.text, cases[i].message) == NULL)
+            fail_msg("case %zu: %s", i, err.text);
+        check_number("its handle", handle.easy != NULL, ok);
+        kube_handle_close(&handle);
+    }
+}
+
 static int free_told(void **state)
 {
     (void)state;
@@ -137,6 +190,7 @@ int main(void)
         cmocka_unit_test(test_tls),
         cmocka_unit_test(test_proxy),
         cmocka_unit_test(test_identity),
+        cmocka_unit_test(test_not_taken),
     };
     return cmocka_run_group_tests(tests, NULL, free_told);
 }

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <jansson.h>
+#include <limits.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -249,6 +250,85 @@ static void test_cut_keeps_json(void **state)
     json_decref(object);
 }
 
+/* ---- a reader that does not read ---- */
+
+/* A pipe that holds so many pages, and as standard error waits like any other. */
+static struct capture capture_in_pages(int pages)
+{
+    struct capture capture = capture_start();
+    assert_int_equal(fcntl(STDERR_FILENO, F_SETFL, O_WRONLY), 0);
+    assert_int_equal(fcntl(STDERR_FILENO, F_SETPIPE_SZ, pages * PIPE_BUF), pages * PIPE_BUF);
+    return capture;
+}
+
+static void fill_page(void)
+{
+    static const char page[PIPE_BUF];
+    assert_int_equal(write(STDERR_FILENO, page, sizeof(page)), sizeof(page));
+}
+
+static void read_page(const struct capture *capture)
+{
+    char page[PIPE_BUF];
+    assert_int_equal(read(capture->reader, page, sizeof(page)), sizeof(page));
+}
+
+/* Where a page is free, the longest line does not wait for more: an alarm would end the test. */
+static void test_long_line(void **state)
+{
+    (void)state;
+    static char bytes[1024], letters[1024];
+    memset(bytes, '\xff', sizeof(bytes));
+    memset(letters, 'x', sizeof(letters));
+    for (enum log_format format = LOG_LOGFMT; format <= LOG_JSON; format++) {
+        struct line line;
+        struct capture capture = capture_in_pages(2);
+        log_set_format(format);
+        fill_page();
+        alarm(10);
+        log_event(LOG_INFO, "Denied request", LOG_STR("word", str_make(letters, 1024)),
+                  LOG_STR("second", str_make(letters, 1024)), LOG_STR("path", str_make(bytes, 900)),
+                  LOG_STR("third", str_make(letters, 1024)), LOG_INT("port", INT64_MIN),
+                  LOG_STR("last", str_make(bytes, sizeof(bytes))));
+        alarm(0);
+        read_page(&capture);
+        struct str text = capture_end(capture, line.text, sizeof(line.text));
+        assert_in_range(text.len, PIPE_BUF - 512, PIPE_BUF);
+        assert_true(str_ends_with(text, format == LOG_JSON ? STR("}\n") : STR("\n")));
+        assert_true(str_contains(text, STR("last")));
+        if (format == LOG_JSON)
+            json_decref(parse_line(text));
+    }
+}
+
+/* Lines that nobody has room for are dropped; how many, the next one says, and neither waits. */
+static void test_dropped(void **state)
+{
+    (void)state;
+    static char bytes[1024];
+    memset(bytes, '\xff', sizeof(bytes));
+    struct line line;
+    struct capture capture = capture_in_pages(2);
+    log_set_format(LOG_LOGFMT);
+    fill_page();
+    fill_page();
+    alarm(10);
+    for (int i = 0; i < 3; i++)
+        log_message(LOG_INFO, "Nobody reads");
+    read_page(&capture);
+    /* What is said of those three takes the page, and this one is dropped like them. */
+    log_event(LOG_INFO, "Long", LOG_STR("path", str_make(bytes, sizeof(bytes))));
+    read_page(&capture);
+    log_message(LOG_INFO, "Short");
+    alarm(0);
+    struct str text = capture_end(capture, line.text, sizeof(line.text));
+    assert_true(str_contains(text, STR("nobody read the log\" count=3\n")));
+    assert_true(str_contains(text, STR("nobody read the log\" count=1\n")));
+    assert_false(str_contains(text, STR("Nobody reads")));
+    assert_false(str_contains(text, STR("Long")));
+    assert_true(str_ends_with(text, STR("msg=Short\n")));
+}
+
 static void test_levels(void **state)
 {
     (void)state;
@@ -300,7 +380,8 @@ int main(void)
         cmocka_unit_test(test_no_forgery),     cmocka_unit_test(test_json_line),
         cmocka_unit_test(test_json_bytes),     cmocka_unit_test(test_cut),
         cmocka_unit_test(test_cut_keeps_json), cmocka_unit_test(test_levels),
-        cmocka_unit_test(test_parse_level),
+        cmocka_unit_test(test_parse_level),    cmocka_unit_test(test_long_line),
+        cmocka_unit_test(test_dropped),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,7 @@
 /* str.h: slices, comparison, numbers, and text fit to be shown. */
 #include "base/str.h"
 
+#include <limits.h>
 #include <stdio.h>
 
 #include "check.h"
@@ -237,6 +238,17 @@ static void test_quote_lengths(void **state)
     }
 }
 
+static void test_hex_value(void **state)
+{
+    (void)state;
+    static const char digits[] = "0123456789abcdefABCDEF";
+    for (int c = CHAR_MIN; c <= CHAR_MAX; c++) {
+        const char *place = c != 0 ? strchr(digits, c) : NULL;
+        int expected = place == NULL ? -1 : (int)(place - digits);
+        check_number("digit", str_hex_value((char)c), expected < 16 ? expected : expected - 6);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -244,7 +256,7 @@ int main(void)
         cmocka_unit_test(test_slices),        cmocka_unit_test(test_cut),
         cmocka_unit_test(test_cut_in_place),  cmocka_unit_test(test_parse_uint),
         cmocka_unit_test(test_quote),         cmocka_unit_test(test_quote_cut),
-        cmocka_unit_test(test_quote_lengths),
+        cmocka_unit_test(test_quote_lengths), cmocka_unit_test(test_hex_value),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
