@@ -12,7 +12,7 @@ static void read_container(struct decoder *d, const struct field *container)
         struct field f = field_item(&ports, i);
         struct field name_field = field_get(&f, STR("name"));
         struct field number_field = field_get(&f, STR("containerPort"));
-        struct field protocol_field = field_get(&f, STR("protocol"));
+        struct field protocol_field = field_get_filled(&f, STR("protocol"));
         struct model_protocol protocol = {true, STR("tcp"), 6};
         struct str name;
         int64_t number;
@@ -174,7 +174,7 @@ void decode_pod(struct decoder *d, const struct field *root)
     struct field spec = field_get(root, STR("spec"));
     struct field status = field_get(root, STR("status"));
     struct field node = field_get(&spec, STR("nodeName"));
-    struct field account = field_get(&spec, STR("serviceAccountName"));
+    struct field account = field_get_filled(&spec, STR("serviceAccountName"));
     struct field host_network = field_get(&spec, STR("hostNetwork"));
     struct field prefixes =
         field_get(&annotations, STR("cni.projectcalico.org/allowedSourcePrefixes"));

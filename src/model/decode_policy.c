@@ -113,7 +113,7 @@ void policy_staged_action(struct decoder *d, const struct field *spec,
 static void read_tier_and_order(struct decoder *d, const struct field *spec)
 {
     struct model_policy *policy = &d->resource->policy;
-    struct field tier = field_get(spec, STR("tier"));
+    struct field tier = field_get_filled(spec, STR("tier"));
     struct field order = field_get(spec, STR("order"));
     struct str name;
     /* Where the place cannot be read, it is before all others: a refusal must not come too late. */

@@ -149,6 +149,10 @@ static void test_pods(void **state)
         {POD("spec: {nodeName: m}, status: {podIP: 10.0.0.2}"),
          "Pod k/p live node=m id=k8s,k/p,eth0 if=86567e87dfb " POD_LABELS
          " profiles=kns.k nets=10.0.0.2/32\n"},
+        {POD("spec: {nodeName: m, serviceAccountName: '', containers: [{ports: [{name: a, "
+             "containerPort: 1, protocol: ''}]}]}, status: {podIP: 10.0.0.2}"),
+         "Pod k/p live node=m id=k8s,k/p,eth0 if=86567e87dfb " POD_LABELS
+         " profiles=kns.k nets=10.0.0.2/32 a=6:1\n"},
         /* No endpoint: on the host, nowhere, finished, without address. */
         {POD("spec: {nodeName: m, hostNetwork: true}, status: {podIP: 10.0.0.2}"),
          "Pod k/p none node=m id=k8s,k/p,eth0 if=86567e87dfb " POD_LABELS " profiles=kns.k\n"},
@@ -252,7 +256,7 @@ static void test_workload_endpoints(void **state)
          "projectcalico.org/namespace:k,projectcalico.org/orchestrator:vm,"
          "projectcalico.org/serviceaccount:acc profiles=p,kns.k nets=10.0.0.1/32,10.1.0.0/16 "
          "http=6:80\n"},
-        {WEP("orchestrator: k8s, pod: q, node: m, endpoint: eth0"),
+        {WEP("orchestrator: k8s, pod: q, node: m, endpoint: eth0, serviceAccountName: ''"),
          "WorkloadEndpoint default/w none node=m id=k8s,default/q,eth0 "
          "labels=projectcalico.org/namespace:default,projectcalico.org/orchestrator:k8s\n"},
         {WEP("orchestrator: vm, ipNetworks: [10.0.0.x]"),
