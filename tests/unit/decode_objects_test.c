@@ -46,6 +46,8 @@ static void test_kubernetes_policies(void **state)
              "policyTypes: [Ingress]"),
          "KubernetesNetworkPolicy k/p tier=default order=1000 in sel=<" ALL_PODS ">\n"
          "  > allow proto=tcp/6 dst{ ports=1-65535 }\n"},
+        {KNP("policyTypes: [Egress, Egress]"),
+         "KubernetesNetworkPolicy k/p tier=default order=1000 out sel=<" ALL_PODS ">\n"},
         {CALICO("StagedKubernetesNetworkPolicy",
                 "p") ", spec: {stagedAction: Ignore, podSelector: {}, ingress: "
                      "[{}]}}",
