@@ -32,6 +32,7 @@ struct felix_agent {
     char *prefix; /* that is, or should be, served under; empty: none */
     struct loop_timer retry;
     struct error problem; /* why it cannot be; said once */
+    bool is_started;      /* the settings that were read at the start are in force */
     struct felix_ports ports;
     struct felix_status status;
 };
@@ -142,9 +143,13 @@ static void on_in_sync(void *ctx)
 static void on_batch_end(void *ctx)
 {
     struct felix_agent *agent = ctx;
-    bool is_first = agent->status.in_sync && agent->prefix == NULL;
+    bool is_first = agent->status.in_sync && !agent->is_started;
+    /* A datastore that is not ready may lack its FelixConfigurations too, and with them the sockets' place. */
+    if (agent->status.is_held && agent->is_started)
+        return;
     if (felix_settings_apply(&agent->settings, agent->config) || is_first)
         apply_config(agent);
+    agent->is_started = agent->status.in_sync;
     if (agent->status.is_held)
         return;
     uint64_t start = clock_nanoseconds();
