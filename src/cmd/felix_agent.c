@@ -90,11 +90,6 @@ static void apply_config(struct felix_agent *agent)
 
 /* ---- the datastore ---- */
 
-static bool is_setting(enum model_kind kind)
-{
-    return kind == MODEL_FELIX_CONFIGURATION || kind == MODEL_NODE;
-}
-
 /* Only that of this name counts: calicoctl writes no other. */
 static bool is_cluster_information(const struct model_key *key)
 {
@@ -116,7 +111,7 @@ static void on_update(void *ctx, struct model_resource *resource)
     struct felix_agent *agent = ctx;
     if (is_cluster_information(&resource->key))
         set_held(agent, !resource->cluster_information.datastore_ready);
-    if (is_setting(resource->key.kind))
+    if (felix_settings_are(resource->key.kind))
         felix_settings_put(&agent->settings, resource);
     else
         calc_update(agent->calc, resource);
@@ -127,7 +122,7 @@ static void on_remove(void *ctx, const struct model_key *key)
     struct felix_agent *agent = ctx;
     if (is_cluster_information(key))
         set_held(agent, false);
-    if (is_setting(key->kind))
+    if (felix_settings_are(key->kind))
         felix_settings_remove(&agent->settings, key);
     else
         calc_remove(agent->calc, key);
