@@ -30,6 +30,7 @@ struct felix_agent {
     char *prefix; /* that is, or should be, served under; empty: none */
     struct loop_timer retry;
     struct error problem; /* why it cannot be; said once */
+    bool is_started;      /* the settings that were read at the start are in force */
     struct felix_ports ports;
     struct felix_status status;
 };
@@ -87,11 +88,6 @@ static void apply_config(struct felix_agent *agent)
 
 /* ---- the datastore ---- */
 
-static bool is_setting(enum model_kind kind)
-{
-    return kind == MODEL_FELIX_CONFIGURATION || kind == MODEL_NODE;
-}
-
 /* Only that of this name counts: calicoctl writes no other. */
 static bool is_cluster_information(const struct model_key *key)
 {
@@ -113,7 +109,7 @@ static void on_update(void *ctx, struct model_resource *resource)
     struct felix_agent *agent = ctx;
     if (is_cluster_information(&resource->key))
         set_held(agent, !resource->cluster_information.datastore_ready);
-    if (is_setting(resource->key.kind))
+    if (felix_settings_are(resource->key.kind))
         felix_settings_put(&agent->settings, resource);
     else
         calc_update(agent->calc, resource);
@@ -124,7 +120,7 @@ static void on_remove(void *ctx, const struct model_key *key)
     struct felix_agent *agent = ctx;
     if (is_cluster_information(key))
         set_held(agent, false);
-    if (is_setting(key->kind))
+    if (felix_settings_are(key->kind))
         felix_settings_remove(&agent->settings, key);
     else
         calc_remove(agent->calc, key);
@@ -140,9 +136,13 @@ static void on_in_sync(void *ctx)
 static void on_batch_end(void *ctx)
 {
     struct felix_agent *agent = ctx;
-    bool is_first = agent->status.in_sync && agent->prefix == NULL;
+    bool is_first = agent->status.in_sync && !agent->is_started;
+    /* A datastore that is not ready may lack its FelixConfigurations too, and with them the sockets' place. */
+    if (agent->status.is_held && agent->is_started)
+        return;
     if (felix_settings_apply(&agent->settings, agent->config) || is_first)
         apply_config(agent);
+    agent->is_started = agent->status.in_sync;
     if (agent->status.is_held)
         return;
     uint64_t start = clock_nanoseconds();

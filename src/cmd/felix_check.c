@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "calc/calc.h"
 #include "cmd/felix_report.h"
+#include "cmd/felix_settings.h"
 #include "cmd/options.h"
 #include "datastore/directory.h"
 
@@ -14,8 +15,8 @@ enum { STATUS_SOUND = 0, STATUS_WRONG = 1, STATUS_USAGE = 2 };
 
 struct check {
     struct calc *calc;
-    struct str node; /* that is looked at; empty: all */
     json_t *report;
+    struct felix_settings settings; /* of the node that is asked for; of all nodes, if none is */
 };
 
 static void on_message(void *ctx, const struct psync_message *message)
@@ -35,7 +36,7 @@ static void note_no_endpoint(struct check *check, const struct model_resource *r
         return;
     if (endpoint->presence == MODEL_LIVE || endpoint->presence == MODEL_UNREADABLE)
         return;
-    if (check->node.len == 0 || str_eq(check->node, endpoint->node))
+    if (check->settings.node.len == 0 || str_eq(check->settings.node, endpoint->node))
         felix_report_no_endpoint(check->report, resource);
 }
 
@@ -43,17 +44,35 @@ static void on_update(void *ctx, struct model_resource *resource)
 {
     struct check *check = ctx;
     note_no_endpoint(check, resource);
-    calc_update(check->calc, resource);
+    if (felix_settings_are(resource->key.kind))
+        felix_settings_put(&check->settings, resource);
+    else
+        calc_update(check->calc, resource);
 }
 
 static void on_remove(void *ctx, const struct model_key *key)
 {
-    calc_remove(((struct check *)ctx)->calc, key);
+    struct check *check = ctx;
+    if (felix_settings_are(key->kind))
+        felix_settings_remove(&check->settings, key);
+    else
+        calc_remove(check->calc, key);
 }
 
 static void on_problem(void *ctx, const struct datastore_problem *problem)
 {
     felix_report_problem(((struct check *)ctx)->report, problem);
+}
+
+/* What FelixConfigurations change of what endpoints are told. */
+static void apply_settings(struct check *check)
+{
+    struct felix_config *config = felix_config_new();
+    struct str prefix, others;
+    felix_settings_apply(&check->settings, config);
+    str_cut(felix_config_get(config, FELIX_INTERFACE_PREFIX), ',', &prefix, &others);
+    calc_set_interface_prefix(check->calc, prefix);
+    felix_config_free(config);
 }
 
 static bool read_directory(struct check *check, const char *path, struct error *err)
@@ -64,6 +83,7 @@ static bool read_directory(struct check *check, const char *path, struct error *
         return false;
     struct directory *directory = directory_open(loop, path, &sink, err);
     if (directory != NULL) {
+        apply_settings(check);
         calc_set_in_sync(check->calc); /* though a file may be busy: that is reported */
         calc_flush(check->calc, &(struct psync_sink){on_message, ignore, check});
     }
@@ -92,7 +112,7 @@ static int check_directory(const char *path, const char *node, bool json)
 {
     struct error err;
     const struct endpoints_scope scope = {.node = str_from_c(node)};
-    struct check check = {calc_new(&scope), scope.node, felix_report_new()};
+    struct check check = {calc_new(&scope), felix_report_new(), {.node = scope.node}};
     int status = STATUS_WRONG;
     /* What is wrong stands in the report; the log has what the calculation wonders at. */
     log_set_level(LOG_WARNING);
@@ -113,6 +133,7 @@ static int check_directory(const char *path, const char *node, bool json)
     }
     json_decref(check.report);
     calc_free(check.calc);
+    felix_settings_free(&check.settings);
     return status;
 }
 

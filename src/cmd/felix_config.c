@@ -179,13 +179,18 @@ static void replace(char **place, char *value)
     *place = value;
 }
 
+/* The word by which one turns off what a weaker source turns on. */
+static bool is_none(const struct parameter *p, struct str value)
+{
+    return str_eq_nocase(value, STR("none")) &&
+           p != &parameters[FELIX_DATAPLANE]; /* there it is a value */
+}
+
 bool felix_config_set(struct felix_config *config, enum felix_source source,
                       enum felix_parameter parameter, struct str value, struct error *err)
 {
     const struct parameter *p = &parameters[parameter];
-    bool is_empty = value.len == 0 || str_eq_nocase(value, STR("none"));
-    if (parameter == FELIX_DATAPLANE && value.len > 0)
-        is_empty = false; /* there "none" is a value */
+    bool is_empty = value.len == 0 || is_none(p, value);
     if (is_empty ? !p->may_be_empty : !p->check(value))
         return error_set(err, "%s: %s is not %s", p->name, quote(value).text, p->expected);
     replace(&config->values[source][parameter],
@@ -281,6 +286,8 @@ bool felix_config_set_resource(struct felix_config *config, enum felix_source so
         struct str value;
         bool is_set = resource != NULL && parameters[i].field.len > 0 &&
                       model_labels_get(&resource->settings, parameters[i].field, &value);
+        if (is_set && parameters[i].may_be_empty && is_none(&parameters[i], value))
+            value.len = 0;
         replace(&config->values[source][i], is_set ? mem_strndup(value) : NULL);
         changed |= !str_eq(str_from_c(before), felix_config_get(config, (enum felix_parameter)i));
     }

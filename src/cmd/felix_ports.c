@@ -34,9 +34,10 @@ static void tell_readiness(const struct felix_status *status, struct http_respon
                !status->in_sync  ? "not read completely yet"
                : status->is_held ? "not ready, says ClusterInformation"
                                  : "in sync",
-               !status->is_serving      ? "cannot be served, see the log"
-               : status->server == NULL ? "off"
-                                        : "served");
+               !status->is_serving && !status->in_sync ? "not served yet"
+               : !status->is_serving                   ? "cannot be served, see the log"
+               : status->server == NULL                ? "off"
+                                                       : "served");
 }
 
 static void handle_health(void *ctx, struct str method, struct str path,

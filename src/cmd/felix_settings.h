@@ -17,6 +17,12 @@ struct felix_settings {
     bool told_several;                    /* it was logged that several select this node */
 };
 
+/* Whether resources of a kind are settings, and no matter of the calculation. */
+static inline bool felix_settings_are(enum model_kind kind)
+{
+    return kind == MODEL_FELIX_CONFIGURATION || kind == MODEL_NODE;
+}
+
 /* Takes in a FelixConfiguration or a Node, which is the settings' from now on. */
 void felix_settings_put(struct felix_settings *settings, struct model_resource *resource);
 void felix_settings_remove(struct felix_settings *settings, const struct model_key *key);

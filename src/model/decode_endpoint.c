@@ -249,7 +249,7 @@ void decode_workload_endpoint(struct decoder *d, const struct field *root)
     struct model_resource *r = d->resource;
     struct model_endpoint *endpoint = &r->endpoint;
     struct field spec = field_get(root, STR("spec"));
-    struct field account = field_get(&spec, STR("serviceAccountName"));
+    struct field account = field_get_filled(&spec, STR("serviceAccountName"));
     struct field networks = field_get(&spec, STR("ipNetworks"));
     struct str workload = {NULL, 0};
     struct model_nets nets = {0};

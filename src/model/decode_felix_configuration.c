@@ -218,10 +218,10 @@ static const struct str port_fields[] = {STR_INIT("protocol"), STR_INIT("port"),
 
 /* --- the values that are used --- */
 
-/* A folder's path, as the system takes it. */
+/* A folder's path, as the system takes it; or the word by which one turns off what others turn on. */
 static bool is_path(struct str text)
 {
-    return text.ptr[0] == '/' && text.len < 4096;
+    return (text.ptr[0] == '/' && text.len < 4096) || str_eq_nocase(text, STR("none"));
 }
 
 static bool is_host(struct str text)

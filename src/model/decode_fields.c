@@ -110,6 +110,14 @@ struct field field_get(const struct field *map, struct str key)
     return (struct field){.parent = map, .name = key, .line = map->line};
 }
 
+struct field field_get_filled(const struct field *map, struct str key)
+{
+    struct field f = field_get(map, key);
+    if (f.node != NULL && f.node->type == DOC_STRING && f.node->text.len == 0)
+        f.node = NULL;
+    return f;
+}
+
 struct field field_item(const struct field *list, size_t index)
 {
     const struct doc_node *node = list->node->items[index];

@@ -52,6 +52,8 @@ void decode_warning(struct decoder *d, const struct field *at, const char *forma
 
 /* The member `key` of a map; absent if `map` is no map. */
 struct field field_get(const struct field *map, struct str key);
+/* The same, where an empty text says no more than none, since upstream's programs leave it out. */
+struct field field_get_filled(const struct field *map, struct str key);
 /* Element `index` of a list. */
 struct field field_item(const struct field *list, size_t index);
 /* Member number `index` of a map. */

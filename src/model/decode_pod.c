@@ -12,7 +12,7 @@ static void read_container(struct decoder *d, const struct field *container)
         struct field f = field_item(&ports, i);
         struct field name_field = field_get(&f, STR("name"));
         struct field number_field = field_get(&f, STR("containerPort"));
-        struct field protocol_field = field_get(&f, STR("protocol"));
+        struct field protocol_field = field_get_filled(&f, STR("protocol"));
         struct model_protocol protocol = {true, STR("tcp"), 6};
         struct str name;
         int64_t number;
@@ -60,17 +60,23 @@ struct addresses {
     bool bad;
 };
 
-static void add_address(struct decoder *d, const struct field *f, struct str text,
-                        struct addresses *out)
+static bool add_address(struct str text, struct addresses *out)
 {
     struct ip_net net;
-    if (!ip_parse_net_or_addr(text, &net) || net.length != ip_bits(net.addr.family)) {
-        decode_error(d, f, "%s is not an IP address", quote(text).text);
-        out->bad = true;
-        return;
-    }
+    if (!ip_parse_net_or_addr(text, &net) || net.length != ip_bits(net.addr.family))
+        return false;
     MEM_GROW(out->items, out->count, out->capacity);
     out->items[out->count++] = net;
+    return true;
+}
+
+static void add_status_address(struct decoder *d, const struct field *f, struct str text,
+                               struct addresses *out)
+{
+    if (add_address(text, out))
+        return;
+    decode_error(d, f, "%s is not an IP address", quote(text).text);
+    out->bad = true;
 }
 
 /* A string that is there and not empty. */
@@ -94,12 +100,14 @@ static void read_status_addresses(struct decoder *d, const struct field *status,
         if (!field_require(d, &f) || !field_text(d, &f, &text))
             out->bad = true;
         else
-            add_address(d, &f, text, out);
+            add_status_address(d, &f, text, out);
     }
     if (count == 0 && get_text(d, status, STR("podIP"), &f, &text))
-        add_address(d, &f, text, out);
+        add_status_address(d, &f, text, out);
 }
 
+/* Whoever makes a pod may write what he likes into its annotations, and no API server looks at it. So a bad one is as good as none: a
+ * broken pod would close whatever means all pods, in all namespaces. The network plug-in writes the true one. */
 static void read_annotation_addresses(struct decoder *d, const struct field *annotations,
                                       struct addresses *out)
 {
@@ -114,7 +122,12 @@ static void read_annotation_addresses(struct decoder *d, const struct field *ann
             continue;
         do {
             more = str_cut(text, ',', &part, &text);
-            add_address(d, &f, part, out);
+            if (!add_address(part, out)) {
+                decode_warning(d, &f, "%s is not an IP address; the annotation is passed over",
+                               quote(part).text);
+                out->count = 0;
+                return;
+            }
         } while (more);
         return;
     }
@@ -174,7 +187,7 @@ void decode_pod(struct decoder *d, const struct field *root)
     struct field spec = field_get(root, STR("spec"));
     struct field status = field_get(root, STR("status"));
     struct field node = field_get(&spec, STR("nodeName"));
-    struct field account = field_get(&spec, STR("serviceAccountName"));
+    struct field account = field_get_filled(&spec, STR("serviceAccountName"));
     struct field host_network = field_get(&spec, STR("hostNetwork"));
     struct field prefixes =
         field_get(&annotations, STR("cni.projectcalico.org/allowedSourcePrefixes"));

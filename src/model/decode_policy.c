@@ -42,8 +42,8 @@ static struct field_names fields_of(enum model_kind kind)
     return names;
 }
 
-/* Reads a list of values from a set of names, each at most once, into a set of bits. */
-static bool read_set(struct decoder *d, const struct field *f, struct field_names names,
+/* Reads a list of values from a set of names into a set of bits. `once`: none may be listed twice. */
+static bool read_set(struct decoder *d, const struct field *f, struct field_names names, bool once,
                      unsigned *bits)
 {
     bool ok = f->node->type == DOC_LIST;
@@ -56,7 +56,7 @@ static bool read_set(struct decoder *d, const struct field *f, struct field_name
             ok = false;
             continue;
         }
-        if ((*bits & (1u << index)) != 0)
+        if (once && (*bits & (1u << index)) != 0)
             decode_error(d, &item, "%.*s is listed twice", STR_ARG(names.items[index]));
         *bits |= 1u << index;
     }
@@ -74,7 +74,8 @@ void policy_types(struct decoder *d, const struct field *spec, struct str key, b
     struct model_policy *policy = &d->resource->policy;
     struct field f = field_get(spec, key);
     unsigned bits = 0;
-    if (field_is_set(&f) && !read_set(d, &f, FIELD_NAMES(types), &bits))
+    /* Kubernetes' API takes them twice. */
+    if (field_is_set(&f) && !read_set(d, &f, FIELD_NAMES(types), !kubernetes, &bits))
         bits = 3;
     if (bits == 0) {
         bool egress = has_rules(spec, STR("egress"));
@@ -113,7 +114,7 @@ void policy_staged_action(struct decoder *d, const struct field *spec,
 static void read_tier_and_order(struct decoder *d, const struct field *spec)
 {
     struct model_policy *policy = &d->resource->policy;
-    struct field tier = field_get(spec, STR("tier"));
+    struct field tier = field_get_filled(spec, STR("tier"));
     struct field order = field_get(spec, STR("order"));
     struct str name;
     /* Where the place cannot be read, it is before all others: a refusal must not come too late. */
@@ -192,5 +193,5 @@ void decode_policy(struct decoder *d, const struct field *root)
     struct field hint_list = field_get(&spec, STR("performanceHints"));
     unsigned ignored;
     if (field_is_set(&hint_list))
-        read_set(d, &hint_list, FIELD_NAMES(hints), &ignored);
+        read_set(d, &hint_list, FIELD_NAMES(hints), true, &ignored);
 }

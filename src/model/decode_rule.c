@@ -87,7 +87,7 @@ static void read_services(struct decoder *d, const struct field *entity,
     if (!field_map_of(d, &f, FIELD_NAMES(service_fields)))
         return;
     struct field name = field_get(&f, STR("name"));
-    struct field namespace = field_get(&f, STR("namespace"));
+    struct field namespace = field_get_filled(&f, STR("namespace"));
     out->has_services = true;
     if (field_require(d, &name))
         value_subdomain(d, &name, &out->service_name);

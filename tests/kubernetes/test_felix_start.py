@@ -43,6 +43,7 @@ def expect_nothing(felix: ClusterAgent, *words: str) -> None:
     felix.expect_words(*words)
     felix.expect(lambda: felix.readiness()[0] == 503, "the port is open")
     assert NOT_READ in felix.readiness()[1]
+    assert "cannot be served" not in felix.readiness()[1]  # nobody tried
     felix.expect(lambda: felix.metric("felix_kubernetes_watches") == 0, "nothing is watched")
     assert felix.metric("felix_resync_state") == 1
     assert not felix.path("creds").exists()

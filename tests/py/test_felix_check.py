@@ -110,6 +110,20 @@ def test_node(folder):
     assert not report(folder, "--node", "nowhere")["endpoints"]
 
 
+def test_settings(folder):
+    """Those of all nodes; of one node, its own."""
+    write(folder, SOUND)
+    pods = "k8s/bank/web-0/eth0"
+    before = report(folder)["endpoints"][pods]["interface"]
+    (folder / "settings.yaml").write_text(dump([
+        resource("FelixConfiguration default", {"interfacePrefix": "tap,cali"}),
+        resource(f"FelixConfiguration node.{NODE}", {"interfacePrefix": "eno"}),
+    ]))
+    assert before.startswith("cali")
+    assert report(folder)["endpoints"][pods]["interface"] == before.replace("cali", "tap")
+    assert report(folder, "--node", NODE)["endpoints"][pods]["interface"] == before.replace("cali", "eno")
+
+
 def test_profile_without_its_account_is_warned_about(folder):
     write(folder, {name: content for name, content in SOUND.items() if "ServiceAccount" not in name})
     made, errors = check(folder, "-o", "json")

@@ -202,6 +202,35 @@ def test_datastore_that_is_not_ready_holds_everything(node):
         expect_http(port, "/readiness", 200)
 
 
+def test_datastore_that_is_not_ready_holds_the_settings(node):
+    """It may lack its FelixConfigurations as well as anything else."""
+    node.put("default.yaml", settings(policySyncPathPrefix=str(node.prefix)))
+    run(node)
+    with Client(node.mount("web", WEB)) as client:
+        client.expect_in_sync()
+        node.put("cluster.yaml", _cluster(False))
+        node.expect_log("ClusterInformation says that the datastore is not ready")
+        node.remove("default.yaml")
+        node.put("bad.yaml", "[")  # what was put before it has been read when it is told of
+        node.expect_log("Bad resource", file="bad.yaml")
+        assert node.socket("web").exists() and client.code is None
+        node.put("cluster.yaml", _cluster(True))
+        node.expect_no_socket("web")
+        client.expect(lambda each: each.code is not None, "the end of the stream")
+
+
+def test_settings_of_a_datastore_that_is_not_ready_at_the_start(node):
+    """Sidecars can wait where their agent is to be."""
+    node.put("default.yaml", settings(policySyncPathPrefix=str(node.prefix)))
+    node.put("cluster.yaml", _cluster(False))
+    run(node)
+    with Client(node.mount("web", WEB)) as client:
+        node.mount("other", WEB)
+        assert not client.kinds
+        node.put("cluster.yaml", _cluster(True))
+        client.expect_in_sync().expect_state(told(WORLD, WEB))
+
+
 def test_datastore_that_is_not_ready_at_the_start(node):
     """Nothing is in sync, so sidecars keep what they have."""
     node.put("cluster.yaml", _cluster(False))

@@ -15,6 +15,8 @@ static void test_settings(void **state)
          "FelixConfiguration default settings=policySyncPathPrefix:/var/run/nodeagent\n"},
         {FELIX(""), "FelixConfiguration default\n"},
         {CALICO("FelixConfiguration", "default") "}", "FelixConfiguration default\n"},
+        {FELIX("policySyncPathPrefix: None"),
+         "FelixConfiguration default settings=policySyncPathPrefix:None\n"},
         /* Sorted by name; values as they are meant, not as they are written. */
         {FELIX("xdpEnabled: no, healthPort: 0x1f, bpfEnabled: true, allowIPIPPacketsFromWorkloads: "
                "off, nftablesMarkMask: 4294901760, nftablesMode: Auto"),

@@ -159,6 +159,9 @@ static void test_policy_names(void **state)
          "GlobalNetworkPolicy t.x tier=t in\n"},
         {CALICO("GlobalNetworkPolicy", "default.x") ", spec: {tier: t}}",
          "GlobalNetworkPolicy default.x tier=t in\n"},
+        /* An empty tier is none, as in upstream's programs; its definitions of the kinds allow it. */
+        {CALICO("GlobalNetworkPolicy", "default.x") ", spec: {tier: ''}}",
+         "GlobalNetworkPolicy x tier=default in\n"},
         {CALICO("NetworkPolicy", "knp.default.a.b") ", spec: {}}",
          "NetworkPolicy default/knp.default.a.b tier=default in\n"},
         {CALICO("GlobalNetworkPolicy", "a.b.c") ", spec: {}}",
@@ -321,6 +324,8 @@ static void test_good_rules(void **state)
         {RULE("source: {services: {name: s, namespace: k}}"),
          "GlobalNetworkPolicy p tier=default in\n  < allow src{ svc=k/s }\n"},
         {NP("egress: [{action: Deny, destination: {services: {name: s}}}]"),
+         "NetworkPolicy default/p tier=default out\n  > deny dst{ svc=/s }\n"},
+        {NP("egress: [{action: Deny, destination: {services: {name: s, namespace: ''}}}]"),
          "NetworkPolicy default/p tier=default out\n  > deny dst{ svc=/s }\n"},
         {RULE("destination: {ports: [http]}"),
          "GlobalNetworkPolicy p tier=default in\n  < allow dst{ ports=http }\n"},
