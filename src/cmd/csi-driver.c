@@ -11,6 +11,7 @@
 #include "cmd/options.h"
 #include "cmd/privileges.h"
 #include "cmd/signals.h"
+#include "cmd/standard_files.h"
 #include "node/config.h"
 #include "node/csi.h"
 #include "node/stale.h"
@@ -221,6 +222,8 @@ int main(int argc, char **argv)
     const size_t count = sizeof(specs) / sizeof(specs[0]);
     struct error err;
     int words;
+    if (!standard_files_open())
+        return EXIT_CANNOT;
     if (!options_parse(specs, count, 1, argc, argv, &words, &err))
         return usage_error(err.text);
     if (o.help) {

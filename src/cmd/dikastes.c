@@ -5,6 +5,7 @@
 
 #include "cmd/commands.h"
 #include "cmd/options.h"
+#include "cmd/standard_files.h"
 
 static const struct {
     const char *name;
@@ -46,6 +47,8 @@ static int is_healthz(const char *program)
 
 int main(int argc, char **argv)
 {
+    if (!standard_files_open())
+        return EXIT_USAGE;
     if (argc > 0 && is_healthz(argv[0]))
         return command_health(1, argc, argv);
     if (argc < 2) {

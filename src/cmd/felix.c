@@ -7,6 +7,7 @@
 #include "cmd/felix_agent.h"
 #include "cmd/felix_check.h"
 #include "cmd/options.h"
+#include "cmd/standard_files.h"
 
 enum { EXIT_STOPPED = 0, EXIT_CANNOT = 1, EXIT_BAD_USAGE = 2 };
 
@@ -169,6 +170,8 @@ int main(int argc, char **argv)
     const size_t count = sizeof(specs) / sizeof(specs[0]);
     struct error err;
     int words;
+    if (!standard_files_open())
+        return EXIT_CANNOT;
     if (argc > 1 && strcmp(argv[1], "check") == 0)
         return felix_check(2, argc, argv);
     if (!options_parse(specs, count, 1, argc, argv, &words, &err))

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "cmd/options.h"
+#include "cmd/standard_files.h"
 #include "node/flexvolume.h"
 
 struct uds_options {
@@ -141,16 +142,6 @@ static void print_help(FILE *out, const struct option_spec *specs, size_t count)
           out);
 }
 
-/* If one of the three were closed, a file that we open would take its place, and the answer might be written into it. */
-static bool open_standard_files(void)
-{
-    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
-        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) != fd)
-            return false;
-    }
-    return true;
-}
-
 static bool is_same_file(int a, int b)
 {
     struct stat first, second;
@@ -223,7 +214,7 @@ int main(int argc, char **argv)
     const size_t count = sizeof(specs) / sizeof(specs[0]);
     struct error err;
     int words;
-    if (!open_standard_files())
+    if (!standard_files_open())
         return EXIT_FAILURE;
     if (is_same_file(STDOUT_FILENO, STDERR_FILENO))
         log_to_syslog("uds");
