@@ -148,7 +148,9 @@ static bool is_finished(struct decoder *d, const struct field *metadata,
     struct field phase_field = field_get(status, STR("phase"));
     struct str phase = {NULL, 0};
     field_text(d, &phase_field, &phase);
-    if (str_eq(phase, STR("Succeeded")) || str_eq(phase, STR("Failed")))
+    /* Completed is no phase of Kubernetes', but its API server lets it through, and upstream counts it. */
+    if (str_eq(phase, STR("Succeeded")) || str_eq(phase, STR("Failed")) ||
+        str_eq(phase, STR("Completed")))
         return true;
     return field_is_set(&deleted) &&
            (is_empty_text(annotations, STR("cni.projectcalico.org/podIP")) ||

@@ -44,7 +44,7 @@ def _pod_addresses(resource):
 
 def _is_finished(resource):
     metadata = resource["metadata"]
-    if (resource.get("status") or {}).get("phase") in ("Succeeded", "Failed"):
+    if (resource.get("status") or {}).get("phase") in ("Succeeded", "Failed", "Completed"):
         return True
     # A pod being deleted counts until its address was taken back, which the annotation tells.
     annotations = metadata.get("annotations") or {}
