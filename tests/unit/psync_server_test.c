@@ -225,7 +225,7 @@ static void test_streams_that_come_too_fast(void **state)
 
 /* ---- streams that do not read ---- */
 
-enum { POLICIES = 400, POLICY = 10 * 1000 };
+enum { POLICIES = 400, POLICY = 10 * 1000, LARGE_WINDOW = 1 << 30 };
 
 /* The web pod has so many policies. */
 static void tell_many_policies(struct node *node)
@@ -265,7 +265,7 @@ static void test_what_is_held_for_who_does_not_read(void **state)
     static const struct {
         const char *name;
         int32_t window;
-    } cases[] = {{"no window", NGHTTP2_INITIAL_WINDOW_SIZE}, {"a large one", 1 << 30}};
+    } cases[] = {{"no window", NGHTTP2_INITIAL_WINDOW_SIZE}, {"a large one", LARGE_WINDOW}};
     for (size_t i = 0; i < COUNT(cases); i++) {
         enum { HELD = 4 * 64 * 1024 };
         struct node node;
@@ -293,6 +293,33 @@ static void test_what_is_held_for_who_does_not_read(void **state)
     }
 }
 
+/* A large message waits where all share it: for who does not read, no copy of it is made. */
+static void test_large_message_that_is_not_read(void **state)
+{
+    (void)state;
+    struct node node;
+    CLEANUP_PEER_CALL struct peer_call call = {0};
+    node_open(&node);
+    tell_node(&node);
+    tell_large_set(&node);
+    struct peer *peer = peer_new(&node.peers, LARGE_WINDOW);
+    nghttp2_session_set_local_window_size(peer->transport.session, 0, 0, LARGE_WINDOW);
+    peer->deaf = true;
+    peer_start(peer, &call, SYNC, STR("\0\0\0\0\0"), true);
+    node_pass(&node, 100);
+    const struct feed_set *set = map_get(&node.told.feed->sets, STR("s"));
+    const struct blob *message = set->snapshot->messages.items[0];
+    const struct feed_reader *reader = node.told.feed->readers.items[0];
+    assert_ptr_equal(feed_shared(reader), message);
+    assert_int_equal(message->refs, 3); /* the set's, the reader's, the call's */
+    peer->deaf = false;
+    peer_wake(peer);
+    UNTIL(&node.peers, reader->told_in_sync);
+    assert_int_equal(message->refs, 1);
+    peer_free(peer);
+    node_close(&node);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -302,6 +329,7 @@ int main(void)
         cmocka_unit_test(test_newer_stream),
         cmocka_unit_test(test_streams_that_come_too_fast),
         cmocka_unit_test(test_what_is_held_for_who_does_not_read),
+        cmocka_unit_test(test_large_message_that_is_not_read),
     };
     return cmocka_run_group_tests(tests, folder_enter, folder_leave);
 }
