@@ -320,6 +320,45 @@ static void test_large_message_that_is_not_read(void **state)
     node_close(&node);
 }
 
+/* ---- what a socket takes ---- */
+
+/* Whoever opens connections, calls or requests without end is refused, and costs the other socket nothing. */
+static void test_limits_of_a_socket(void **state)
+{
+    (void)state;
+    enum { PEERS = 40, FEW = 16, SENT = 128 * 1024 };
+    struct node node;
+    struct stream_seen db;
+    struct peer *peers[PEERS];
+    CLEANUP_PEER_CALL struct peer_call call = {0};
+    CLEANUP_BUF struct buf body = {0};
+    node_open(&node);
+    tell_node(&node);
+    for (size_t i = 0; i < PEERS; i++)
+        peers[i] = peer_new(&node.peers, LARGE_WINDOW);
+    node_pass(&node, 1);
+    assert_in_range(psync_server_stats(node.server).connections, 1, FEW);
+    assert_false(peers[0]->gone);
+    assert_true(peers[PEERS - 1]->gone);
+    assert_in_range(nghttp2_session_get_remote_settings(peers[0]->transport.session,
+                                                        NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS),
+                    1, FEW);
+    buf_append_str(&body, STR("\0\0\x10\0\0")); /* the beginning of a mebibyte */
+    for (size_t i = 0; i < SENT; i++)
+        buf_append_byte(&body, 'x');
+    peer_start(peers[0], &call, SYNC, buf_str(&body), false);
+    UNTIL(&node.peers, call.closed);
+    assert_int_equal(call.grpc_status, GRPC_RESOURCE_EXHAUSTED);
+    stream_open(&node, &db, "db");
+    check_stream("another pod's", &db, DB);
+    for (size_t i = 0; i < PEERS; i++)
+        peer_free(peers[i]);
+    node_pass(&node, 1);
+    assert_int_equal(psync_server_stats(node.server).connections, 1);
+    stream_close(&node, &db);
+    node_close(&node);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -330,6 +369,7 @@ int main(void)
         cmocka_unit_test(test_streams_that_come_too_fast),
         cmocka_unit_test(test_what_is_held_for_who_does_not_read),
         cmocka_unit_test(test_large_message_that_is_not_read),
+        cmocka_unit_test(test_limits_of_a_socket),
     };
     return cmocka_run_group_tests(tests, folder_enter, folder_leave);
 }
