@@ -1,5 +1,5 @@
-/* feed.h: readers that fall behind with accounts and namespaces, what that costs, and what those leave that come and go. What a
- * reader is told of them is in feed_test.c. */
+/* feed.h: accounts and namespaces: readers that fall behind with them, what those leave that come and go, and their order with InSync.
+ * What a reader is told of them otherwise is in feed_test.c. */
 #include "policysync/feed_private.h"
 
 #include <stdio.h>
@@ -94,11 +94,41 @@ static void test_label_churn(void **state)
     close_feed(&world);
 }
 
+/* Those that were there when all was told come before InSync, though they came while others were being read; what comes later
+ * does not hold it up. */
+static void test_in_sync(void **state)
+{
+    (void)state;
+    struct feed_world world;
+    struct sidecar early, late;
+    open_feed(&world);
+    join(&world, &early, "k/none");
+    tell_namespace(&world, "a", "1");
+    tell_namespace(&world, "b", "1");
+    end_batch(&world);
+    check_reads_at_most("the first", &early, 1, "namespace a 1");
+    tell_namespace(&world, "c", "1");
+    tell_in_sync(&world);
+    check_reads("the others before it", &early, "namespace b 1\nnamespace c 1\nin sync");
+    join(&world, &late, "k/none");
+    check_reads_at_most("all", &late, 3, "namespace a 1\nnamespace b 1\nnamespace c 1");
+    tell_namespace(&world, "b", "2");
+    tell_namespace(&world, "d", "1");
+    end_batch(&world);
+    check_reads("the change behind it", &late, "in sync\nnamespace b 2\nnamespace d 1");
+    tell_in_sync(&world);
+    check_reads("only once", &late, "");
+    feed_leave(early.reader);
+    feed_leave(late.reader);
+    close_feed(&world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_behind_with_labels),
         cmocka_unit_test(test_label_churn),
+        cmocka_unit_test(test_in_sync),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,4 @@
-/* feed.h: what a reader is told, in which order, and when it is called. Who falls behind is in feed_lag_test.c and
- * feed_labels_test.c. */
+/* feed.h: what a reader is told, in which order, and when it is called. What falls behind is in feed_lag_test.c. */
 #include "feed_world.h"
 
 /* A small node: two pods, a policy and two profiles, a set, an account and a namespace. */
