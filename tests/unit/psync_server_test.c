@@ -320,6 +320,81 @@ static void test_large_message_that_is_not_read(void **state)
     node_close(&node);
 }
 
+/* ---- streams that fall behind ---- */
+
+/* Namespaces of 4 KiB each, in one batch. */
+static void tell_many_namespaces(struct node *node, char version)
+{
+    enum { NAMESPACES = 100, VALUE = 4096 };
+    char value[VALUE + 1] = {0};
+    memset(value, version, VALUE);
+    for (size_t i = 0; i < NAMESPACES; i++) {
+        char name[16];
+        snprintf(name, sizeof(name), "n%zu", i);
+        tell_namespace(&node->told, name, value);
+    }
+    end_batch(&node->told);
+    node_pass(node, 1);
+}
+
+/* One that does not read is ended all the same, and what waited for it is dropped with it. */
+static void test_behind_without_reading(void **state)
+{
+    (void)state;
+    struct node node;
+    struct stream_seen web, db;
+    CLEANUP_PEER_CALL struct peer_call call = {0};
+    node_open(&node);
+    tell_node(&node);
+    struct peer *peer = peer_new(&node.peers, LOOP_SCRATCH);
+    peer->deaf = true;
+    peer_start(peer, &call, SYNC, STR("\0\0\0\0\0"), true);
+    stream_open(&node, &db, "db");
+    for (char version = 'a'; version <= 'z'; version++)
+        tell_many_namespaces(&node, version);
+    assert_int_equal(psync_server_stats(node.server).streams, 1);
+    assert_int_equal(feed_stats(node.told.feed).readers, 1);
+    assert_false(db.has_ended);
+    peer->deaf = false;
+    peer_wake(peer);
+    UNTIL(&node.peers, call.closed);
+    assert_int_equal(call.reset_code, NGHTTP2_CANCEL);
+    stream_open(&node, &web, "web");
+    assert_true(str_starts_with(buf_str(&web.text), STR(WEB_HEAD)));
+    assert_true(str_ends_with(buf_str(&web.text), STR("\nin sync")));
+    peer_free(peer);
+    stream_close(&node, &web);
+    stream_close(&node, &db);
+    node_close(&node);
+}
+
+/* One that reads is told why, and may come back at once. */
+static void test_behind_in_one_batch(void **state)
+{
+    (void)state;
+    struct node node;
+    struct stream_seen web, again;
+    CLEANUP_ARENA struct arena arena = {0};
+    struct psync_strings after = numbers(&arena, 0, LARGE + FEED_LAG / 4), none = {NULL, 0};
+    struct psync_strings added = {after.items + LARGE, FEED_LAG / 4};
+    node_open(&node);
+    tell_node(&node);
+    tell_large_set(&node);
+    stream_open(&node, &web, "web");
+    assert_true(str_ends_with(buf_str(&web.text), STR("\nin sync")));
+    tell_delta(&node.told, "s", &added, &none, &after);
+    tell_delta(&node.told, "s", &none, &added, &after);
+    end_batch(&node.told);
+    node_pass(&node, 1);
+    check_ended("behind", &web, GRPC_RESOURCE_EXHAUSTED,
+                "fell too far behind; call again to start anew");
+    stream_open(&node, &again, "web");
+    assert_true(str_ends_with(buf_str(&again.text), STR("\nin sync")));
+    stream_close(&node, &web);
+    stream_close(&node, &again);
+    node_close(&node);
+}
+
 /* ---- what a socket takes ---- */
 
 /* Whoever opens connections, calls or requests without end is refused, and costs the other socket nothing. */
@@ -369,6 +444,8 @@ int main(void)
         cmocka_unit_test(test_streams_that_come_too_fast),
         cmocka_unit_test(test_what_is_held_for_who_does_not_read),
         cmocka_unit_test(test_large_message_that_is_not_read),
+        cmocka_unit_test(test_behind_without_reading),
+        cmocka_unit_test(test_behind_in_one_batch),
         cmocka_unit_test(test_limits_of_a_socket),
     };
     return cmocka_run_group_tests(tests, folder_enter, folder_leave);
