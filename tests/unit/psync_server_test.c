@@ -346,7 +346,7 @@ static void test_behind_without_reading(void **state)
     CLEANUP_PEER_CALL struct peer_call call = {0};
     node_open(&node);
     tell_node(&node);
-    struct peer *peer = peer_new(&node.peers, LOOP_SCRATCH);
+    struct peer *peer = peer_new(&node.peers, 0);
     peer->deaf = true;
     peer_start(peer, &call, SYNC, STR("\0\0\0\0\0"), true);
     stream_open(&node, &db, "db");
