@@ -5,6 +5,7 @@
 static void test_where_sets_are_named(void **state)
 {
     (void)state;
+    static const char *const names[] = {"a", "b", "c", "d", "e", "f", "g", "h", "i"};
     struct feed_world world;
     struct sidecar web;
     CLEANUP_ARENA struct arena arena = {0};
@@ -17,8 +18,8 @@ static void test_where_sets_are_named(void **state)
     struct psync_rule out = {.source = {.set_ids = words(&arena, "g")}};
     struct psync_rule of_profile = {.source = {.set_ids = words(&arena, "h a")}};
     open_feed(&world);
-    for (char name[] = "a"; name[0] <= 'i'; name[0]++)
-        tell_members(&world, name, "");
+    for (size_t i = 0; i < COUNT(names); i++)
+        tell_members(&world, names[i], "");
     tell(&world, (struct psync_message){.kind = PSYNC_POLICY_UPDATE,
                                         .policy = {.id = feed_policy_id(STR("p")),
                                                    .inbound = {&in, 1},
