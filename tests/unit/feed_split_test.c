@@ -39,10 +39,34 @@ static void test_long_id(void **state)
     close_feed(&world);
 }
 
+/* One that leaves no room at all: the server ends the stream by the length of the messages; here they must come to an end. */
+static void test_id_without_room(void **state)
+{
+    (void)state;
+    struct feed_world world;
+    struct sidecar web;
+    struct str bytes;
+    CLEANUP_ARENA struct arena arena = {0};
+    const char *id = arena_printf(&arena, "%0*d", FEED_MEMBER_BYTES, 0).ptr;
+    struct psync_strings members = numbers(&arena, 0, 3);
+    open_feed(&world);
+    tell_set(&world, id, PSYNC_SET_NET, &members);
+    tell_policy(&world, "p", "allow", id);
+    tell_endpoint(&world, "k/web", "p", "");
+    end_batch(&world);
+    join(&world, &web, "k/web");
+    for (size_t i = 0; i < members.count + 2; i++) /* a message for each, the policy, the pod */
+        assert_int_equal(feed_read(web.reader, &bytes), FEED_MESSAGE);
+    assert_int_equal(feed_read(web.reader, &bytes), FEED_NOTHING);
+    feed_leave(web.reader);
+    close_feed(&world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_long_id),
+        cmocka_unit_test(test_id_without_room),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
