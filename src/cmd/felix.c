@@ -58,9 +58,12 @@ static int usage_error(const char *message)
     return EXIT_BAD_USAGE;
 }
 
+/* An empty value is most likely a variable of a shell that is not set: without it another folder or cluster would be read. */
 static bool set_option(struct felix_config *config, enum felix_parameter parameter,
                        const char *option, const char *value, struct error *err)
 {
+    if (value != NULL && value[0] == '\0' && parameter != FELIX_POLICY_SYNC_PATH_PREFIX)
+        return error_set(err, "--%s: the value is empty", option);
     return value == NULL ||
            felix_config_set(config, FELIX_COMMAND_LINE, parameter, str_from_c(value), err) ||
            error_prefix(err, "--%s", option);

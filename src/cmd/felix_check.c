@@ -157,6 +157,8 @@ int felix_check(int first, int argc, char **argv)
     bool json = strcmp(output, "json") == 0;
     if (ok && !json && strcmp(output, "text") != 0)
         ok = error_set(&err, "--output: %s is not text or json", quote(str_from_c(output)).text);
+    if (ok && node != NULL && node[0] == '\0')
+        ok = error_set(&err, "--node: the value is empty");
     if (ok && words != 1)
         ok = error_set(&err, words == 0 ? "which directory?" : "one directory at a time");
     if (ok)

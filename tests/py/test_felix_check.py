@@ -318,7 +318,8 @@ def test_random_worlds(folder, rng):
 
 @pytest.mark.parametrize("arguments, culprit", [
     ([], "directory"), (["a", "b"], "directory"), (["a", "-o", "xml"], "xml"), (["a", "-o"], "--output"),
-    (["a", "--frobnicate"], "--frobnicate"), (["a", "--node"], "--node"), (["a", "--help=1"], "--help")])
+    (["a", "--frobnicate"], "--frobnicate"), (["a", "--node"], "--node"), (["a", "--node="], "--node"),
+    (["a", "--help=1"], "--help")])
 def test_bad_usage(arguments, culprit):
     text, errors = check(*arguments, status=2)
     assert not text and culprit in errors.splitlines()[0] and "felix check --help" in errors

@@ -198,6 +198,8 @@ BAD_OPTIONS = {
     "dataplane": (["--dataplane", "iptables"], ["--dataplane", "iptables"]),
     "log level": (["--log-level", "loud"], ["--log-level", "loud"]),
     "log format": (["--log-format", "xml"], ["--log-format", "xml"]),
+    "empty directory": (["--directory", ""], ["--directory", "empty"]),
+    "empty node": (["--node="], ["--node", "empty"]),
     "config file": (["--config-file", "/nowhere/felix.cfg"], ["--config-file", "/nowhere/felix.cfg"]),
     "config file that is a folder": (["-c", "/"], ['"/"']),
 }
