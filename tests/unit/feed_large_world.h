@@ -54,4 +54,22 @@ static inline void outgrow(struct feed_world *world, size_t low, size_t high)
     }
 }
 
+/* A sidecar's policy waits in its queue when it is changed once more, and then needs a large set that is new. */
+static inline void join_before_new_set(struct feed_world *world, struct sidecar *web)
+{
+    CLEANUP_ARENA struct arena arena = {0};
+    struct psync_strings members = numbers(&arena, 0, LARGE);
+    open_feed(world);
+    tell_policy(world, "p", "allow", "");
+    tell_endpoint(world, "k/web", "p", "");
+    tell_in_sync(world);
+    join(world, web, "k/web");
+    check_reads("join", web, REST);
+    tell_policy(world, "p", "log", "");
+    end_batch(world);
+    tell_set(world, "s", PSYNC_SET_NET, &members);
+    tell_policy(world, "p", "deny", "s");
+    end_batch(world);
+}
+
 #endif
