@@ -60,7 +60,7 @@ static bool decode_label(struct authz_request *request, struct str bytes, struct
 {
     struct pb_reader r = pb_reader(bytes);
     struct pb_field f;
-    struct psync_label label = {0};
+    struct label label = {0};
     while (pb_next(&r, &f)) {
         if (f.number == 1)
             label.key = pb_bytes(&r, &f);

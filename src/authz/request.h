@@ -19,7 +19,7 @@ struct authz_peer {
     uint64_t port_value;
     bool port_is_named; /* the message gives the port by name: as a number it is unknown */
     struct str principal;
-    struct psync_label *labels; /* as sent; of doubled keys the last counts */
+    struct label *labels; /* as sent; of doubled keys the last counts */
     size_t label_count, label_capacity;
     /* Set by authz_request_prepare: */
     struct ip_addr addr; /* family 0: unknown */

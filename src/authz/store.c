@@ -191,7 +191,7 @@ static struct authz_directory *own_directory(struct authz_store *store)
     return store->directory;
 }
 
-static void set_labels(struct map *map, struct str key, struct psync_labels labels)
+static void set_labels(struct map *map, struct str key, struct labels labels)
 {
     struct authz_labels *set = authz_labels_new(key, labels);
     authz_labels_unref(map_set(map, set->key, set));

@@ -285,7 +285,7 @@ bool felix_config_set_resource(struct felix_config *config, enum felix_source so
         CLEANUP_FREE char *before = mem_strndup(felix_config_get(config, (enum felix_parameter)i));
         struct str value;
         bool is_set = resource != NULL && parameters[i].field.len > 0 &&
-                      model_labels_get(&resource->settings, parameters[i].field, &value);
+                      labels_get(&resource->settings, parameters[i].field, &value);
         if (is_set && parameters[i].may_be_empty && is_none(&parameters[i], value))
             value.len = 0;
         replace(&config->values[source][i], is_set ? mem_strndup(value) : NULL);

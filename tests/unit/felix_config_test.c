@@ -38,7 +38,7 @@ static void set(struct felix_config *config, enum felix_source source,
 static bool set_resource(struct felix_config *config, enum felix_source source, const char *field,
                          const char *value)
 {
-    struct model_label setting = {str_from_c(field), str_from_c(value)};
+    struct label setting = {str_from_c(field), str_from_c(value)};
     const struct model_felix_configuration resource = {.settings = {&setting, value != NULL}};
     return felix_config_set_resource(config, source, &resource);
 }

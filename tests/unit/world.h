@@ -109,7 +109,7 @@ struct question {
     bool named_port;                        /* the destination's port is given by name */
     bool udp, tcp_filter;
     const char *principal, *destination_principal; /* "spiffe://td/ns/client/sa/ann", "" */
-    struct psync_label *labels;                    /* of the source, one */
+    struct label *labels;                          /* of the source, one */
     const char *method, *path;                     /* "GET", "/" */
 };
 
