@@ -2,7 +2,8 @@
 
 #include "authz/path.h"
 
-/* What a part of a rule says about a request. Everything above UNKNOWN_… refuses in its own way. */
+/* What a part of a rule says about a request. All below PART_TRUE in this list are ways not to know; judge_unknown says what each
+ * of them means. */
 enum part {
     PART_FALSE,
     PART_TRUE,
@@ -237,7 +238,7 @@ static bool get_account_label(const void *ctx, struct str key, struct str *value
     if (authz_labels_get(labels->synced, key, value))
         return true;
     for (size_t i = labels->peer->label_count; i > 0; i--) {
-        const struct psync_label *label = &labels->peer->labels[i - 1];
+        const struct label *label = &labels->peer->labels[i - 1];
         if (str_eq(label->key, key)) {
             *value = label->value;
             return true;
@@ -370,8 +371,8 @@ static enum part match_rule(const struct context *c, const struct authz_rule *ru
 
 /* ---- policies ---- */
 
-/* How the walk over one policy ended. */
-enum outcome { NEXT_POLICY, ALLOWED, DENIED, PASSED, REFUSED };
+/* How the walk over a rule, a policy or a tier ended. UNDECIDED: it goes on with the next one. */
+enum outcome { UNDECIDED, ALLOWED, DENIED, PASSED, REFUSED };
 
 struct walk {
     struct context context;
@@ -395,11 +396,11 @@ static enum outcome judge_unknown(struct walk *w, enum part part, enum authz_act
     if (part == PART_MALFORMED_PATH)
         return refuse(w, AUTHZ_INVALID_ARGUMENT, AUTHZ_MALFORMED_PATH);
     if (action == AUTHZ_LOG)
-        return NEXT_POLICY;
+        return UNDECIDED;
     if (part == PART_MISSING_SET)
         return refuse(w, AUTHZ_INTERNAL, AUTHZ_MISSING_IP_SET);
     if (action == AUTHZ_ALLOW)
-        return NEXT_POLICY;
+        return UNDECIDED;
     switch (part) {
     case PART_UNKNOWN_ADDRESS:
         return refuse(w, AUTHZ_PERMISSION_DENIED, AUTHZ_UNKNOWN_ADDRESS);
@@ -425,7 +426,7 @@ static enum outcome judge_match(struct walk *w, enum authz_action action)
         if (w->observer != NULL)
             w->observer->logged(w->observer->ctx, w->verdict.tier, w->verdict.policy,
                                 w->verdict.rule);
-        return NEXT_POLICY;
+        return UNDECIDED;
     }
     return REFUSED;
 }
@@ -450,11 +451,11 @@ static enum outcome walk_rules(struct walk *w, const struct authz_policy *policy
             part = PART_MALFORMED_PATH;
         enum outcome outcome =
             part == PART_TRUE ? judge_match(w, rule->action) : judge_unknown(w, part, rule->action);
-        if (outcome != NEXT_POLICY)
+        if (outcome != UNDECIDED)
             return outcome;
     }
     w->verdict.rule = -1;
-    return NEXT_POLICY;
+    return UNDECIDED;
 }
 
 /* From here on no policy has a part in the verdict. */
@@ -476,7 +477,7 @@ static enum outcome walk_place(struct walk *w, const struct authz_place *place, 
     return walk_rules(w, place->policy);
 }
 
-/* Returns NEXT_POLICY if the walk goes on behind the tier. */
+/* A tier that is passed leaves it to the next one. */
 static enum outcome walk_tier(struct walk *w, const struct authz_tier *tier)
 {
     const struct authz_place *last_staged = NULL;
@@ -489,14 +490,14 @@ static enum outcome walk_tier(struct walk *w, const struct authz_tier *tier)
         last_staged = place->is_staged ? place : last_staged;
         enum outcome outcome = walk_place(w, place, false);
         if (outcome == PASSED)
-            return NEXT_POLICY;
-        if (outcome != NEXT_POLICY)
+            return UNDECIDED;
+        if (outcome != UNDECIDED)
             return outcome;
     }
     leave_policies(w);
     w->staged = NULL;
     if (tier->default_pass)
-        return NEXT_POLICY;
+        return UNDECIDED;
     w->staged = last_staged;
     return refuse(w, AUTHZ_PERMISSION_DENIED, AUTHZ_DENIED_BY_TIER_DEFAULT);
 }
@@ -512,7 +513,7 @@ static enum outcome walk_profiles(struct walk *w)
             return refuse(w, AUTHZ_PERMISSION_DENIED, AUTHZ_DENIED_BY_PROFILE);
         if (outcome == ALLOWED)
             w->verdict.reason = AUTHZ_ALLOWED_BY_PROFILE;
-        if (outcome != NEXT_POLICY)
+        if (outcome != UNDECIDED)
             return outcome;
     }
     leave_policies(w);
@@ -531,7 +532,7 @@ static void walk_all(struct walk *w)
             return;
         if (outcome == DENIED)
             refuse(w, AUTHZ_PERMISSION_DENIED, AUTHZ_DENIED_BY_RULE);
-        if (outcome != NEXT_POLICY)
+        if (outcome != UNDECIDED)
             return;
     }
     walk_profiles(w);
