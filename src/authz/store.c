@@ -70,7 +70,8 @@ static void set_entry(struct map *map, struct str key, struct authz_policy *poli
     struct entry *entry = mem_alloc(sizeof(*entry) + key.len);
     entry->policy = policy;
     entry->key_len = key.len;
-    memcpy(entry->key, key.ptr, key.len);
+    if (key.len > 0)
+        memcpy(entry->key, key.ptr, key.len);
     remove_entry(map, key);
     map_set(map, str_make(entry->key, entry->key_len), entry);
 }
