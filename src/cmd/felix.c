@@ -100,8 +100,7 @@ static bool default_node(struct felix_config *config, struct error *err)
 static bool default_datastore(struct felix_config *config, struct error *err)
 {
     struct str directory = felix_config_get(config, FELIX_DIRECTORY);
-    if (directory.len > 0 &&
-        strcmp(felix_config_source(config, FELIX_DATASTORE_TYPE), "built in") == 0)
+    if (directory.len > 0 && felix_config_source(config, FELIX_DATASTORE_TYPE) == FELIX_SOURCES)
         return felix_config_set(config, FELIX_FILE, FELIX_DATASTORE_TYPE, STR("directory"), err);
     bool is_directory =
         str_eq_nocase(felix_config_get(config, FELIX_DATASTORE_TYPE), STR("directory"));
