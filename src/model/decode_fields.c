@@ -3,18 +3,10 @@
 #include <math.h>
 #include <stdio.h>
 
+#include "model/name.h"
+
 /* One document may not flood the log; that its resources are broken is known all the same. */
 enum { PROBLEM_LIMIT = 1000 };
-
-static bool is_identifier(struct str name)
-{
-    for (size_t i = 0; i < name.len; i++) {
-        char c = name.ptr[i];
-        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9')))
-            return false;
-    }
-    return name.len > 0;
-}
 
 static void append_path(struct buf *out, const struct field *f, const struct field *base)
 {
@@ -23,7 +15,7 @@ static void append_path(struct buf *out, const struct field *f, const struct fie
     append_path(out, f->parent, base);
     if (f->name.ptr == NULL)
         buf_printf(out, "[%zu]", f->index);
-    else if (is_identifier(f->name))
+    else if (name_is_of(f->name, ""))
         buf_printf(out, "%s%.*s", out->len > 0 ? "." : "", STR_ARG(f->name));
     else
         buf_printf(out, "[%s]", quote(f->name).text);
