@@ -9,8 +9,8 @@
 /* The error says what kind of name was expected. *name is set even if the name is bad. */
 bool value_subdomain(struct decoder *d, const struct field *f, struct str *name);
 
-/* A map from label keys to label values, copied into `arena`. Bad ones are errors; those that are no lists or maps are kept. `room`
- * places more are allocated behind the end, for labels_put. */
+/* A map from label keys to label values, copied into `arena`. Bad ones are errors, and kept all the same if their values are scalars:
+ * rules that name them shall still mean whoever bears them. `room` places more are allocated behind the end, for labels_put. */
 void value_labels(struct decoder *d, const struct field *f, struct arena *arena, size_t room,
                   struct labels *out);
 
