@@ -210,11 +210,6 @@ static size_t smallest(size_t a, size_t b, size_t c)
     return least < c ? least : c;
 }
 
-static char lower(char c)
-{
-    return c >= 'A' && c <= 'Z' ? (char)(c + ('a' - 'A')) : c;
-}
-
 enum { WORD_LIMIT = 40 };
 
 /* The edits (a byte put in, left out or changed, two neighbours swapped; case is free) that lie between two words of
@@ -228,10 +223,10 @@ static size_t distance(struct str a, struct str b)
                 edits[i][j] = i + j;
                 continue;
             }
-            char x = lower(a.ptr[i - 1]), y = lower(b.ptr[j - 1]);
+            char x = str_lower(a.ptr[i - 1]), y = str_lower(b.ptr[j - 1]);
             edits[i][j] =
                 smallest(edits[i - 1][j - 1] + (x != y), edits[i - 1][j] + 1, edits[i][j - 1] + 1);
-            if (i > 1 && j > 1 && x == lower(b.ptr[j - 2]) && lower(a.ptr[i - 2]) == y &&
+            if (i > 1 && j > 1 && x == str_lower(b.ptr[j - 2]) && str_lower(a.ptr[i - 2]) == y &&
                 edits[i - 2][j - 2] + 1 < edits[i][j])
                 edits[i][j] = edits[i - 2][j - 2] + 1;
         }

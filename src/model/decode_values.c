@@ -39,10 +39,8 @@ static bool annotation_key_is_valid(struct str key)
     char lower_case[253 + 1 + 63];
     if (key.len > sizeof(lower_case))
         return false;
-    for (size_t i = 0; i < key.len; i++) {
-        char c = key.ptr[i];
-        lower_case[i] = (char)(c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c);
-    }
+    for (size_t i = 0; i < key.len; i++)
+        lower_case[i] = str_lower(key.ptr[i]);
     return label_key_is_valid(str_make(lower_case, key.len));
 }
 
