@@ -35,10 +35,9 @@ static struct model_resource *new_resource(enum model_kind kind, const char *nam
     return r;
 }
 
-static void put_label(struct arena *arena, struct model_labels *labels, const char *key,
-                      struct str value)
+static void put_label(struct arena *arena, struct labels *labels, const char *key, struct str value)
 {
-    labels->items[labels->count++] = (struct model_label){str_from_c(key), value};
+    labels->items[labels->count++] = (struct label){str_from_c(key), value};
     (void)arena;
 }
 
@@ -110,7 +109,7 @@ static struct model_resource *make_pod(size_t i, unsigned version)
     e->workload = arena_printf(a, "%s/pod-%zu", ns.text, i);
     e->interface = STR("0123456789a");
     e->account = str_from_c(account);
-    e->labels.items = arena_array(a, 8, sizeof(struct model_label));
+    e->labels.items = arena_array(a, 8, sizeof(struct label));
     put_label(a, &e->labels, "app", arena_printf(a, "app-%zu", application_of(i)));
     put_label(a, &e->labels, "pod-template-hash",
               arena_printf(a, "h%zu", application_of(i) * 7919));
@@ -135,7 +134,7 @@ static struct model_resource *make_pod(size_t i, unsigned version)
 static struct model_resource *make_namespace(size_t i, size_t team)
 {
     struct model_resource *r = new_resource(MODEL_NAMESPACE, "", name("namespace-%zu", i).text);
-    r->labels.items = arena_array(&r->arena, 2, sizeof(struct model_label));
+    r->labels.items = arena_array(&r->arena, 2, sizeof(struct label));
     put_label(&r->arena, &r->labels, "env", i % 4 == 0 ? STR("prod") : STR("test"));
     put_label(&r->arena, &r->labels, "team", arena_printf(&r->arena, "team-%zu", team));
     return r;

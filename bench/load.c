@@ -11,7 +11,6 @@
  */
 #include <err.h>
 #include <errno.h>
-#include <getopt.h>
 #include <inttypes.h>
 #include <nghttp2/nghttp2.h>
 #include <stdio.h>
@@ -20,20 +19,21 @@
 #include <sys/socket.h>
 #include <sys/timerfd.h>
 #include <sys/un.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
+#include "load_options.h"
 #include "pb/reader.h"
 
 enum {
     BUFFER = 64 * 1024,
     READY = 64,
     CODES = 17, /* of google.rpc.Status */
-    CALLS_LIMIT = 20 * 1000 * 1000,
 };
 
-static const uint64_t SECOND = 1000000000; /* all times are nanoseconds of the monotonic clock */
+/* Of the monotonic clock, in nanoseconds, as all times here. */
+static const uint64_t SECOND = 1000000000;
 static const uint64_t PATIENCE = 5000000000;
 
 struct connection;
@@ -57,14 +57,7 @@ struct connection {
 };
 
 struct load {
-    /* What is asked for. */
-    const char *socket;
-    char *method;
-    struct buf message; /* with gRPC's prefix */
-    size_t connection_count, in_flight_limit, calls_limit;
-    double seconds, wait;
-    double interval; /* nanoseconds from one call to the next; 0: closed loop */
-    /* What happens. */
+    struct load_options asked;
     int epoll, timer;
     struct connection *connections, *next_connection;
     struct call *calls;
@@ -73,13 +66,6 @@ struct load {
     uint32_t *latencies; /* of the answered calls */
     uint64_t connected_at, first_answer_at, start, last_answer_at, end;
 };
-
-static uint64_t now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * SECOND + (uint64_t)t.tv_nsec;
-}
 
 /* ---- a call ---- */
 
@@ -95,14 +81,14 @@ static ssize_t read_message(nghttp2_session *session, int32_t stream_id, uint8_t
 {
     const struct load *load = ((struct connection *)user_data)->load;
     struct call *call = source->ptr;
-    size_t len = load->message.len - call->sent;
+    size_t len = load->asked.message.len - call->sent;
     (void)session;
     (void)stream_id;
     if (len > room)
         len = room;
-    memcpy(place, load->message.data + call->sent, len);
+    memcpy(place, load->asked.message.data + call->sent, len);
     call->sent += len;
-    if (call->sent == load->message.len)
+    if (call->sent == load->asked.message.len)
         *flags |= NGHTTP2_DATA_FLAG_EOF;
     return (ssize_t)len;
 }
@@ -125,8 +111,8 @@ static void start_call(struct connection *connection, uint64_t due)
         HEADER("x-forwarded-for", "10.65.0.11"),
     };
     const nghttp2_data_provider body = {.source.ptr = call, .read_callback = read_message};
-    headers[2].value = (uint8_t *)load->method;
-    headers[2].valuelen = strlen(load->method);
+    headers[2].value = (uint8_t *)load->asked.method;
+    headers[2].valuelen = strlen(load->asked.method);
     connection->free_calls = call->next_free;
     call->due = due;
     call->sent = 0;
@@ -168,7 +154,7 @@ static void end_call(struct call *call, uint32_t error_code)
     int verdict =
         error_code == 0 && call->grpc_status == 0 ? read_verdict(buf_str(&call->answer)) : -1;
     if (verdict >= 0) {
-        uint64_t at = now(), latency = at - call->due;
+        uint64_t at = clock_nanoseconds(), latency = at - call->due;
         if (load->answered == 0)
             load->first_answer_at = at;
         load->last_answer_at = at;
@@ -249,7 +235,7 @@ static nghttp2_session *make_session(struct connection *connection)
 static int connect_to(const char *path, double wait)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    const uint64_t end = now() + (uint64_t)(wait * (double)SECOND);
+    const uint64_t end = clock_nanoseconds() + (uint64_t)(wait * (double)SECOND);
     if (strlen(path) >= sizeof(address.sun_path))
         errx(2, "the socket's path is too long");
     memcpy(address.sun_path, path, strlen(path) + 1);
@@ -257,7 +243,7 @@ static int connect_to(const char *path, double wait)
     if (fd < 0)
         err(1, "socket");
     while (connect(fd, (struct sockaddr *)&address, sizeof(address)) != 0) {
-        if (now() >= end || (errno != ENOENT && errno != ECONNREFUSED))
+        if (clock_nanoseconds() >= end || (errno != ENOENT && errno != ECONNREFUSED))
             err(1, "%s", path);
         usleep(50);
     }
@@ -268,32 +254,32 @@ static int connect_to(const char *path, double wait)
 static struct connection *next_connection(struct load *load)
 {
     struct connection *connection = load->next_connection;
-    bool is_last = connection == &load->connections[load->connection_count - 1];
+    bool is_last = connection == &load->connections[load->asked.connection_count - 1];
     load->next_connection = is_last ? load->connections : connection + 1;
     return connection;
 }
 
 static void open_connections(struct load *load)
 {
-    load->connections = mem_zalloc(load->connection_count * sizeof(*load->connections));
-    load->calls = mem_zalloc(load->in_flight_limit * sizeof(*load->calls));
-    for (size_t i = 0; i < load->connection_count; i++) {
+    load->connections = mem_zalloc(load->asked.connection_count * sizeof(*load->connections));
+    load->calls = mem_zalloc(load->asked.in_flight_limit * sizeof(*load->calls));
+    for (size_t i = 0; i < load->asked.connection_count; i++) {
         struct connection *connection = &load->connections[i];
         *connection = (struct connection){.load = load, .events = EPOLLIN};
-        connection->fd = connect_to(load->socket, load->wait);
+        connection->fd = connect_to(load->asked.socket, load->asked.wait);
         connection->session = make_session(connection);
         struct epoll_event event = {.events = EPOLLIN, .data.ptr = connection};
         if (epoll_ctl(load->epoll, EPOLL_CTL_ADD, connection->fd, &event) != 0)
             err(1, "epoll_ctl");
     }
     load->next_connection = load->connections;
-    for (size_t i = 0; i < load->in_flight_limit; i++) {
+    for (size_t i = 0; i < load->asked.in_flight_limit; i++) {
         struct connection *connection = next_connection(load);
         load->calls[i].connection = connection;
         load->calls[i].next_free = connection->free_calls;
         connection->free_calls = &load->calls[i];
     }
-    load->connected_at = now();
+    load->connected_at = clock_nanoseconds();
 }
 
 /* All that there is to say, in one write if the socket takes it. */
@@ -342,26 +328,26 @@ static void receive(struct connection *connection)
 
 static bool is_over(const struct load *load, uint64_t at)
 {
-    return load->started >= load->calls_limit || at >= load->end;
+    return load->started >= load->asked.calls_limit || at >= load->end;
 }
 
 /* Closed loop: as many calls as may be in flight. */
 static void refill(struct connection *connection)
 {
-    const uint64_t at = now();
+    const uint64_t at = clock_nanoseconds();
     while (connection->free_calls != NULL && !is_over(connection->load, at))
-        start_call(connection, now());
+        start_call(connection, clock_nanoseconds());
 }
 
 /* Open loop: the calls that are due by now. One that finds no place waits, and its time runs. */
 static void start_due_calls(struct load *load)
 {
-    const uint64_t at = now();
+    const uint64_t at = clock_nanoseconds();
     uint64_t ticks;
     if (read(load->timer, &ticks, sizeof(ticks)) < 0 && errno != EAGAIN)
         err(1, "timer");
     while (!is_over(load, at)) {
-        uint64_t due = load->start + (uint64_t)((double)load->started * load->interval);
+        uint64_t due = load->start + (uint64_t)((double)load->started * load->asked.interval);
         struct connection *connection = load->next_connection;
         if (due > at || connection->free_calls == NULL)
             return;
@@ -373,7 +359,7 @@ static void start_due_calls(struct load *load)
 
 static void start_timer(struct load *load)
 {
-    const uint64_t interval = (uint64_t)load->interval;
+    const uint64_t interval = (uint64_t)load->asked.interval;
     const struct timespec t = {(time_t)(interval / SECOND), (long)(interval % SECOND)};
     struct epoll_event event = {.events = EPOLLIN};
     load->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
@@ -386,7 +372,7 @@ static void serve(struct load *load, struct connection *connection, uint32_t eve
 {
     if ((events & ~(uint32_t)EPOLLOUT) != 0)
         receive(connection);
-    if (load->interval == 0)
+    if (load->asked.interval == 0)
         refill(connection);
     flush(connection);
 }
@@ -394,21 +380,21 @@ static void serve(struct load *load, struct connection *connection, uint32_t eve
 static void run(struct load *load)
 {
     struct epoll_event ready[READY];
-    load->start = now();
-    load->end = load->start + (uint64_t)(load->seconds * (double)SECOND);
-    if (load->interval > 0)
+    load->start = clock_nanoseconds();
+    load->end = load->start + (uint64_t)(load->asked.seconds * (double)SECOND);
+    if (load->asked.interval > 0)
         start_timer(load);
-    for (size_t i = 0; i < load->connection_count; i++)
+    for (size_t i = 0; i < load->asked.connection_count; i++)
         serve(load, &load->connections[i], EPOLLOUT);
-    while (load->in_flight > 0 || !is_over(load, now())) {
+    while (load->in_flight > 0 || !is_over(load, clock_nanoseconds())) {
         int count = epoll_wait(load->epoll, ready, READY, 100);
         for (int i = 0; i < count; i++) {
             if (ready[i].data.ptr != NULL)
                 serve(load, ready[i].data.ptr, ready[i].events);
         }
-        if (load->interval > 0)
+        if (load->asked.interval > 0)
             start_due_calls(load);
-        if (now() > load->end + PATIENCE)
+        if (clock_nanoseconds() > load->end + PATIENCE)
             break;
     }
 }
@@ -451,142 +437,29 @@ static void report(struct load *load)
 
 static void free_load(struct load *load)
 {
-    for (size_t i = 0; i < load->connection_count; i++) {
+    for (size_t i = 0; i < load->asked.connection_count; i++) {
         nghttp2_session_del(load->connections[i].session);
         buf_free(&load->connections[i].unsent);
         close(load->connections[i].fd);
     }
-    for (size_t i = 0; i < load->in_flight_limit; i++)
+    for (size_t i = 0; i < load->asked.in_flight_limit; i++)
         buf_free(&load->calls[i].answer);
     free(load->connections);
     free(load->calls);
     free(load->latencies);
-    buf_free(&load->message);
+    buf_free(&load->asked.message);
     close(load->epoll);
-    if (load->interval > 0)
+    if (load->asked.interval > 0)
         close(load->timer);
-}
-
-/* ---- the command line ---- */
-
-static const char usage[] =
-    "Usage: load --socket PATH --message FILE [OPTIONS]\n"
-    "\n"
-    "  --socket PATH      the server's unix socket\n"
-    "  --message FILE     the bytes of a CheckRequest, at most 64,000\n"
-    "  --in-flight N      calls at once, over all connections (default 1)\n"
-    "  --connections N    (default 1)\n"
-    "  --calls N          ends after so many (default 1,000,000)\n"
-    "  --seconds S        ends after so long (default 10)\n"
-    "  --rate R           starts R calls a second, however fast the answers come; --in-flight\n"
-    "                     is then the most that may be missing (default 10,000)\n"
-    "  --wait S           how long to wait for the server to listen (default 0)\n"
-    "  --method PATH      what to call (default: /envoy.service.auth.v3.Authorization/Check)\n";
-
-static void read_message_file(struct buf *message, const char *path)
-{
-    enum { MESSAGE_LIMIT = 64000 };
-    FILE *file = fopen(path, "rb");
-    if (file == NULL)
-        err(2, "%s", path);
-    char *place = buf_reserve(message, 5 + MESSAGE_LIMIT + 1);
-    size_t len = fread(place + 5, 1, MESSAGE_LIMIT + 1, file);
-    if (len > MESSAGE_LIMIT)
-        errx(2, "%s: more than %d bytes", path, MESSAGE_LIMIT);
-    fclose(file);
-    /* Not compressed; the length, big end first. */
-    memcpy(place, (const char[]){0, 0, 0, (char)(len >> 8), (char)(len & 0xff)}, 5);
-    message->len = 5 + len;
-}
-
-static size_t parse_count(const char *option, const char *text, uint64_t max)
-{
-    uint64_t value;
-    if (!str_parse_uint(str_from_c(text), max, &value) || value == 0)
-        errx(2, "--%s: %s is not a number from 1 to %" PRIu64, option, text, max);
-    return value;
-}
-
-static double parse_number(const char *option, const char *text, double max)
-{
-    char *end;
-    double value = strtod(text, &end);
-    if (end == text || *end != '\0' || !(value >= 0 && value <= max))
-        errx(2, "--%s: %s is not a number from 0 to %.0f", option, text, max);
-    return value;
-}
-
-static void parse_option(struct load *load, const char *name, char *value)
-{
-    const struct str option = str_from_c(name);
-    if (str_eq(option, STR("socket")))
-        load->socket = value;
-    else if (str_eq(option, STR("message")))
-        read_message_file(&load->message, value);
-    else if (str_eq(option, STR("in-flight")))
-        load->in_flight_limit = parse_count(name, value, 100000);
-    else if (str_eq(option, STR("connections")))
-        load->connection_count = parse_count(name, value, 1000);
-    else if (str_eq(option, STR("calls")))
-        load->calls_limit = parse_count(name, value, CALLS_LIMIT);
-    else if (str_eq(option, STR("seconds")))
-        load->seconds = parse_number(name, value, 3600);
-    else if (str_eq(option, STR("rate")))
-        load->interval = (double)SECOND / (double)parse_count(name, value, 1000000);
-    else if (str_eq(option, STR("wait")))
-        load->wait = parse_number(name, value, 60);
-    else if (str_eq(option, STR("method")))
-        load->method = value;
-}
-
-static void parse_options(struct load *load, int argc, char **argv)
-{
-    static const struct option options[] = {
-        {"socket", required_argument, NULL, 1},
-        {"message", required_argument, NULL, 1},
-        {"in-flight", required_argument, NULL, 1},
-        {"connections", required_argument, NULL, 1},
-        {"calls", required_argument, NULL, 1},
-        {"seconds", required_argument, NULL, 1},
-        {"rate", required_argument, NULL, 1},
-        {"wait", required_argument, NULL, 1},
-        {"method", required_argument, NULL, 1},
-        {"help", no_argument, NULL, 'h'},
-        {NULL, 0, NULL, 0},
-    };
-    int found, index = 0;
-    while ((found = getopt_long(argc, argv, "h", options, &index)) != -1) {
-        if (found == 1) {
-            parse_option(load, options[index].name, optarg);
-            continue;
-        }
-        fputs(usage, found == 'h' ? stdout : stderr);
-        exit(found == 'h' ? 0 : 2);
-    }
-    if (load->socket == NULL || load->message.len == 0 || optind < argc) {
-        fputs(usage, stderr);
-        exit(2);
-    }
-    if (load->in_flight_limit == 0)
-        load->in_flight_limit = load->interval > 0 ? 10000 : 1;
-    if (load->connection_count > load->in_flight_limit)
-        errx(2, "more connections than calls in flight");
 }
 
 int main(int argc, char **argv)
 {
-    char check[] = "/envoy.service.auth.v3.Authorization/Check";
-    struct load load = {
-        .method = check,
-        .connection_count = 1,
-        .calls_limit = 1000 * 1000,
-        .seconds = 10,
-        .epoll = epoll_create1(EPOLL_CLOEXEC),
-    };
+    struct load load = {.epoll = epoll_create1(EPOLL_CLOEXEC)};
     if (load.epoll < 0)
         err(1, "epoll");
-    parse_options(&load, argc, argv);
-    load.latencies = mem_alloc(load.calls_limit * sizeof(*load.latencies));
+    load_options_parse(&load.asked, argc, argv);
+    load.latencies = mem_alloc(load.asked.calls_limit * sizeof(*load.latencies));
     open_connections(&load);
     run(&load);
     report(&load);

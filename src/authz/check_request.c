@@ -5,7 +5,7 @@
 /* Numbers in this file are the field numbers of Envoy's API. */
 
 /* Another member of the Address oneof (a pipe, an Envoy-internal one) takes the place of a socket address. */
-static void forget_address(struct authz_peer *peer, uint64_t *protocol)
+static void forget_address(struct authz_peer *peer, int32_t *protocol)
 {
     peer->address_text = str_make(NULL, 0);
     peer->port_value = 0;
@@ -13,20 +13,20 @@ static void forget_address(struct authz_peer *peer, uint64_t *protocol)
     *protocol = 0;
 }
 
-static bool decode_socket_address(struct str bytes, struct authz_peer *peer, uint64_t *protocol)
+/* Numbers of 32 bits: of what is larger the rest is cut off, as protobuf does. */
+static bool decode_socket_address(struct str bytes, struct authz_peer *peer, int32_t *protocol)
 {
     struct pb_reader r = pb_reader(bytes);
     struct pb_field f;
     while (pb_next(&r, &f)) {
         switch (f.number) {
         case 1:
-            *protocol = pb_varint(&r, &f);
+            *protocol = (int32_t)(uint32_t)pb_varint(&r, &f);
             break;
         case 2:
             peer->address_text = pb_bytes(&r, &f);
             break;
         case 3:
-            /* uint32: what is larger is cut, as protobuf does */
             peer->port_value = (uint32_t)pb_varint(&r, &f);
             peer->port_is_named = false;
             break;
@@ -40,7 +40,7 @@ static bool decode_socket_address(struct str bytes, struct authz_peer *peer, uin
     return !r.failed;
 }
 
-static bool decode_address(struct str bytes, struct authz_peer *peer, uint64_t *protocol)
+static bool decode_address(struct str bytes, struct authz_peer *peer, int32_t *protocol)
 {
     struct pb_reader r = pb_reader(bytes);
     struct pb_field f;
@@ -60,7 +60,7 @@ static bool decode_label(struct authz_request *request, struct str bytes, struct
 {
     struct pb_reader r = pb_reader(bytes);
     struct pb_field f;
-    struct psync_label label = {0};
+    struct label label = {0};
     while (pb_next(&r, &f)) {
         if (f.number == 1)
             label.key = pb_bytes(&r, &f);
@@ -77,7 +77,7 @@ static bool decode_label(struct authz_request *request, struct str bytes, struct
 }
 
 static bool decode_peer(struct authz_request *request, struct str bytes, struct authz_peer *peer,
-                        uint64_t *protocol)
+                        int32_t *protocol)
 {
     struct pb_reader r = pb_reader(bytes);
     struct pb_field f;
@@ -135,7 +135,7 @@ static bool decode_attributes(struct str bytes, struct authz_request *request)
 {
     struct pb_reader r = pb_reader(bytes);
     struct pb_field f;
-    uint64_t source_protocol = 0; /* nobody asks for it */
+    int32_t source_protocol = 0; /* nobody asks for it */
     while (pb_next(&r, &f)) {
         switch (f.number) {
         case 1:

@@ -1,7 +1,7 @@
 /* The plain evaluator: the specification in code.
  *
- * One function a part of a rule, in the order of the specification, no caching, no cleverness. It is what a faster evaluator is
- * tested against, and what explains a request.
+ * One function a part of a rule (match.h), in the order of the specification, no caching, no cleverness. It is what a faster
+ * evaluator is tested against, and what explains a request.
  *
  * Pure: no I/O, no allocation, no globals, no locks.
  */

@@ -23,7 +23,7 @@ struct authz_keeper *authz_keeper_new(void (*publish)(void *ctx, struct authz_sn
                                       void *ctx);
 void authz_keeper_free(struct authz_keeper *keeper);
 
-/* A new stream begins. */
+/* A new stream begins; no message may come before the first one does. */
 void authz_keeper_begin(struct authz_keeper *keeper);
 
 /* Where the stream's messages go. */

@@ -6,12 +6,12 @@
 static int compare_labels(const void *a, const void *b, void *items)
 {
     size_t x = *(const size_t *)a, y = *(const size_t *)b;
-    const struct psync_label *labels = items;
+    const struct label *labels = items;
     int order = str_cmp(labels[x].key, labels[y].key);
     return order != 0 ? order : (x < y) - (x > y);
 }
 
-struct authz_labels *authz_labels_new(struct str key, struct psync_labels labels)
+struct authz_labels *authz_labels_new(struct str key, struct labels labels)
 {
     struct authz_labels *set = mem_zalloc(sizeof(*set));
     set->references = 1;
@@ -23,10 +23,10 @@ struct authz_labels *authz_labels_new(struct str key, struct psync_labels labels
     if (labels.count > 1)
         qsort_r(order, labels.count, sizeof(*order), compare_labels, labels.items);
     for (size_t i = 0; i < labels.count; i++) {
-        const struct psync_label *label = &labels.items[order[i]];
+        const struct label *label = &labels.items[order[i]];
         if (i > 0 && str_eq(label->key, labels.items[order[i - 1]].key))
             continue;
-        set->sorted.items[set->sorted.count++] = (struct psync_label){
+        set->sorted.items[set->sorted.count++] = (struct label){
             arena_copy(&set->arena, label->key), arena_copy(&set->arena, label->value)};
     }
     return set;
@@ -42,19 +42,5 @@ void authz_labels_unref(struct authz_labels *labels)
 
 bool authz_labels_get(const struct authz_labels *labels, struct str key, struct str *value)
 {
-    size_t low = 0, high = labels != NULL ? labels->sorted.count : 0;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        const struct psync_label *label = &labels->sorted.items[middle];
-        int order = str_cmp(label->key, key);
-        if (order == 0) {
-            *value = label->value;
-            return true;
-        }
-        if (order < 0)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return false;
+    return labels != NULL && labels_get(&labels->sorted, key, value);
 }

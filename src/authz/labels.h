@@ -3,18 +3,18 @@
 #ifndef AUTHZ_LABELS_H
 #define AUTHZ_LABELS_H
 
+#include "base/labels.h"
 #include "base/mem.h"
-#include "policysync/message.h"
 
 struct authz_labels {
     unsigned references;
     struct str key; /* "NAMESPACE/ACCOUNT" or "NAMESPACE": its place in a map */
     struct arena arena;
-    struct psync_labels sorted; /* no key twice */
+    struct labels sorted;
 };
 
 /* Copies; of doubled keys the last counts. */
-struct authz_labels *authz_labels_new(struct str key, struct psync_labels labels);
+struct authz_labels *authz_labels_new(struct str key, struct labels labels);
 void authz_labels_unref(struct authz_labels *labels);
 
 /* NULL has no labels. */

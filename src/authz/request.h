@@ -16,10 +16,10 @@
 
 struct authz_peer {
     struct str address_text;
-    uint64_t port_value;
+    uint32_t port_value;
     bool port_is_named; /* the message gives the port by name: as a number it is unknown */
     struct str principal;
-    struct psync_label *labels; /* as sent; of doubled keys the last counts */
+    struct label *labels; /* as sent; of doubled keys the last counts */
     size_t label_count, label_capacity;
     /* Set by authz_request_prepare: */
     struct ip_addr addr; /* family 0: unknown */
@@ -30,8 +30,8 @@ struct authz_peer {
 
 struct authz_request {
     struct authz_peer source, destination;
-    uint64_t protocol_value; /* SocketAddress.protocol of the destination: 1 is UDP, all else TCP */
-    bool has_http;           /* false: a call of the TCP filter */
+    int32_t protocol_value; /* SocketAddress.protocol of the destination: 1 is UDP, all else TCP */
+    bool has_http;          /* false: a call of the TCP filter */
     struct str method, path, host;
     bool has_too_many_labels; /* more than are looked at: it is refused */
     /* Set by authz_request_prepare: */

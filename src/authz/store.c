@@ -70,7 +70,8 @@ static void set_entry(struct map *map, struct str key, struct authz_policy *poli
     struct entry *entry = mem_alloc(sizeof(*entry) + key.len);
     entry->policy = policy;
     entry->key_len = key.len;
-    memcpy(entry->key, key.ptr, key.len);
+    if (key.len > 0)
+        memcpy(entry->key, key.ptr, key.len);
     remove_entry(map, key);
     map_set(map, str_make(entry->key, entry->key_len), entry);
 }
@@ -191,7 +192,7 @@ static struct authz_directory *own_directory(struct authz_store *store)
     return store->directory;
 }
 
-static void set_labels(struct map *map, struct str key, struct psync_labels labels)
+static void set_labels(struct map *map, struct str key, struct labels labels)
 {
     struct authz_labels *set = authz_labels_new(key, labels);
     authz_labels_unref(map_set(map, set->key, set));

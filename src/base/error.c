@@ -33,3 +33,12 @@ bool error_prefix(struct error *err, const char *format, ...)
     append(err, old.text);
     return false;
 }
+
+bool error_is_news(struct error *told, const char *problem)
+{
+    struct error now;
+    error_set(&now, "%s", problem); /* cut as the one that was told */
+    bool is_news = strcmp(now.text, told->text) != 0;
+    *told = now;
+    return is_news;
+}

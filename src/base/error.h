@@ -19,4 +19,8 @@ bool error_set(struct error *err, const char *format, ...) __attribute__((format
 /* Puts "prefix: " before the message; returns false. */
 bool error_prefix(struct error *err, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* For what is tried again and again: whether a problem is another than the one that was told last, which *told keeps from call to
+ * call. Whoever succeeds empties told->text, so that the same problem is news again. */
+bool error_is_news(struct error *told, const char *problem);
+
 #endif

@@ -57,7 +57,7 @@ struct folder_watch {
     struct map pending;        /* -> struct pending */
     uint64_t waits;            /* so far */
     bool is_unread;            /* all is to be looked at, which did not go well so far */
-    struct error problem;      /* why not, or why the folder is not back; said once */
+    struct error told;         /* why not, or why the folder is not back; empty: nothing was told */
 };
 
 static void tell(const struct folder_watch *watch, enum log_level level, const char *what)
@@ -70,11 +70,9 @@ static void tell(const struct folder_watch *watch, enum log_level level, const c
 static void tell_problem(struct folder_watch *watch, const char *what, const struct error *problem)
 {
     CLEANUP_BUF struct buf message = {0};
-    bool is_news = strcmp(problem->text, watch->problem.text) != 0;
-    watch->problem = *problem;
     buf_printf(&message, "%s %s%c", watch->user.title, what, '\0');
-    log_event(is_news ? LOG_ERROR : LOG_DEBUG, message.data, LOG_C("folder", watch->path),
-              LOG_C("problem", problem->text));
+    log_event(error_is_news(&watch->told, problem->text) ? LOG_ERROR : LOG_DEBUG, message.data,
+              LOG_C("folder", watch->path), LOG_C("problem", problem->text));
 }
 
 /* ---- names that are not to be looked at yet ---- */
@@ -378,7 +376,7 @@ static void look_at_noted(struct folder_watch *watch, const struct folder_turn *
     struct error err;
     if (turn->all || watch->is_unread) {
         if (look_at_all(watch, &err))
-            watch->problem.text[0] = '\0';
+            watch->told.text[0] = '\0';
         else
             tell_problem(watch, "cannot be listed; what it said stays in force", &err);
         return;

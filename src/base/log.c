@@ -65,6 +65,12 @@ bool log_parse_level(struct str word, enum log_level *level)
     return false;
 }
 
+bool log_parse_format(struct str word, enum log_format *format)
+{
+    *format = str_eq(word, STR("json")) ? LOG_JSON : LOG_LOGFMT;
+    return *format == LOG_JSON || str_eq(word, STR("logfmt"));
+}
+
 bool log_enabled(enum log_level level)
 {
     return level >= least_level;

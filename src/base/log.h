@@ -43,6 +43,8 @@ void log_to_syslog(const char *program);
 
 /* "debug", "info", "warning" ("warn"), "error", any case. False for another word. */
 bool log_parse_level(struct str word, enum log_level *level);
+/* "logfmt", "json". */
+bool log_parse_format(struct str word, enum log_format *format);
 
 bool log_enabled(enum log_level level);
 

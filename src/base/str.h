@@ -86,6 +86,9 @@ bool str_cut(struct str s, char separator, struct str *head, struct str *rest);
 /* A decimal number without sign, blanks or leading zeros, at most `max`. False if it is anything else. */
 bool str_parse_uint(struct str s, uint64_t max, uint64_t *value);
 
+/* A to Z as a to z, all other bytes as they are. */
+char str_lower(char c);
+
 /* The value of a hexadecimal digit, of either case; -1: it is none. */
 int str_hex_value(char digit);
 

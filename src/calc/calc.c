@@ -18,7 +18,7 @@ struct calc {
 
 /* ---- what the parts ask of each other ---- */
 
-static struct model_labels parent_labels(void *ctx, struct str parent, struct str *prefix)
+static struct labels parent_labels(void *ctx, struct str parent, struct str *prefix)
 {
     return profiles_labels(((struct calc *)ctx)->profiles, parent, prefix);
 }

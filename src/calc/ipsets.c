@@ -6,7 +6,7 @@
 #include "calc/services.h"
 
 struct ipsets {
-    struct model_labels (*parent_labels)(void *ctx, struct str parent, struct str *prefix);
+    struct labels (*parent_labels)(void *ctx, struct str parent, struct str *prefix);
     void *ctx;
     struct label_index *index; /* peers and sets by selector */
     struct map peers;          /* -> struct peer */
@@ -28,14 +28,14 @@ static void on_match(void *ctx, struct label_selector *selector, struct label_gr
         peer_count(group->members.items[i], set, matches);
 }
 
-static struct model_labels on_parent_labels(void *ctx, struct str parent, struct str *prefix)
+static struct labels on_parent_labels(void *ctx, struct str parent, struct str *prefix)
 {
     const struct ipsets *ipsets = ctx;
     return ipsets->parent_labels(ipsets->ctx, parent, prefix);
 }
 
-struct ipsets *ipsets_new(struct model_labels (*parent_labels)(void *ctx, struct str parent,
-                                                               struct str *prefix),
+struct ipsets *ipsets_new(struct labels (*parent_labels)(void *ctx, struct str parent,
+                                                         struct str *prefix),
                           void *ctx)
 {
     struct ipsets *ipsets = mem_zalloc(sizeof(*ipsets));
@@ -49,16 +49,14 @@ struct ipsets *ipsets_new(struct model_labels (*parent_labels)(void *ctx, struct
 /* ---- peers ---- */
 
 /* The labels of a network set: its own, but for those that would forge inherited ones, and its namespace's name. */
-static struct model_labels network_set_labels(struct arena *arena,
-                                              const struct model_resource *resource)
+static struct labels network_set_labels(struct arena *arena, const struct model_resource *resource)
 {
-    const struct model_label namespace = {STR("projectcalico.org/namespace"),
-                                          resource->key.namespace};
+    const struct label namespace = {STR("projectcalico.org/namespace"), resource->key.namespace};
     bool is_namespaced = resource->key.kind == MODEL_NETWORK_SET, is_placed = !is_namespaced;
-    struct model_labels labels = {
-        arena_array(arena, resource->labels.count + 1, sizeof(*labels.items)), 0};
+    struct labels labels = {arena_array(arena, resource->labels.count + 1, sizeof(*labels.items)),
+                            0};
     for (size_t i = 0; i < resource->labels.count; i++) {
-        const struct model_label *label = &resource->labels.items[i];
+        const struct label *label = &resource->labels.items[i];
         int order = is_placed ? -1 : str_cmp(label->key, namespace.key);
         if (order >= 0) {
             labels.items[labels.count++] = namespace;
@@ -81,7 +79,7 @@ static void join(struct ipsets *ipsets, struct peer *peer, const struct model_re
         return;
     }
     CLEANUP_ARENA struct arena arena = {0};
-    struct model_labels labels = network_set_labels(&arena, resource);
+    struct labels labels = network_set_labels(&arena, resource);
     struct str parent = arena_printf(&arena, "kns.%.*s", STR_ARG(resource->key.namespace));
     struct model_strings parents = {&parent, resource->key.kind == MODEL_NETWORK_SET};
     label_index_join(ipsets->index, &peer->labels, &labels, &parents);

@@ -16,8 +16,8 @@
 struct ipsets;
 
 /* `parent_labels` as in calc/label_index.h. */
-struct ipsets *ipsets_new(struct model_labels (*parent_labels)(void *ctx, struct str parent,
-                                                               struct str *prefix),
+struct ipsets *ipsets_new(struct labels (*parent_labels)(void *ctx, struct str parent,
+                                                         struct str *prefix),
                           void *ctx);
 void ipsets_free(struct ipsets *ipsets);
 

@@ -90,7 +90,7 @@ static int compare_pairs(const void *a, const void *b)
 /* A parent's labels as the owner of the index has them now; `pairs` is empty before. */
 void label_parent_read(struct label_index *index, struct label_parent *parent, struct list *pairs)
 {
-    struct model_labels labels =
+    struct labels labels =
         index->events.parent_labels(index->events.ctx, parent->name, &parent->prefix);
     for (size_t i = 0; i < labels.count; i++)
         list_add(pairs, label_pair_use(index, labels.items[i].key, labels.items[i].value));
@@ -179,7 +179,7 @@ static void add_parent(struct label_group *group, struct label_parent *parent)
 }
 
 /* A group that is not linked yet; it holds a use of each of its labels. */
-static struct label_group *make_group(struct label_index *index, const struct model_labels *labels,
+static struct label_group *make_group(struct label_index *index, const struct labels *labels,
                                       const struct model_strings *parents)
 {
     size_t count = labels->count + parents->count;
@@ -264,7 +264,7 @@ static void unlink_group(struct label_index *index, struct label_group *group)
     map_remove(&index->groups, group_key(group));
 }
 
-struct label_group *label_group_use(struct label_index *index, const struct model_labels *labels,
+struct label_group *label_group_use(struct label_index *index, const struct labels *labels,
                                     const struct model_strings *parents, bool *is_new)
 {
     struct label_group *group = make_group(index, labels, parents);

@@ -50,7 +50,7 @@ static void find_matches(struct label_index *index, struct label_group *group)
 /* ---- members ---- */
 
 void label_index_join(struct label_index *index, struct label_member *member,
-                      const struct model_labels *labels, const struct model_strings *parents)
+                      const struct labels *labels, const struct model_strings *parents)
 {
     bool is_new;
     member->group = label_group_use(index, labels, parents, &is_new);

@@ -75,7 +75,7 @@ struct label_index_events {
     /* Asks for the labels that a parent passes on; the array is the callee's until the next call. No label twice. All
      * labels that begin with *prefix come from parents with this prefix alone, never from members themselves; empty: no
      * such promise. */
-    struct model_labels (*parent_labels)(void *ctx, struct str parent, struct str *prefix);
+    struct labels (*parent_labels)(void *ctx, struct str parent, struct str *prefix);
     void *ctx;
 };
 
@@ -85,7 +85,7 @@ void label_index_free(struct label_index *index);
 
 /* `labels` sorted, no label twice; a parent that is listed twice counts where it is first. All is copied. */
 void label_index_join(struct label_index *index, struct label_member *member,
-                      const struct model_labels *labels, const struct model_strings *parents);
+                      const struct labels *labels, const struct model_strings *parents);
 void label_index_leave(struct label_index *index, struct label_member *member);
 
 /* Calls `match` for every group that matches; at the removal again. */

@@ -69,7 +69,7 @@ struct label_pair *label_group_pair(const struct label_group *group, size_t i);
 struct label_parent *label_group_parent(const struct label_group *group, size_t i);
 
 /* The group with these labels; a new one matches nothing yet. */
-struct label_group *label_group_use(struct label_index *index, const struct model_labels *labels,
+struct label_group *label_group_use(struct label_index *index, const struct labels *labels,
                                     const struct model_strings *parents, bool *is_new);
 /* Frees the group if it has no members. */
 void label_group_release(struct label_index *index, struct label_group *group);

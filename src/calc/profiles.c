@@ -19,7 +19,7 @@ struct profile {
     uint64_t digest, labelled_digest; /* of the messages that were sent */
     /* Of the Namespace or ServiceAccount: */
     bool has_source;
-    struct model_labels source_labels; /* as passed on: with the prefix, and the name as one more */
+    struct labels source_labels; /* as passed on: with the prefix, and the name as one more */
     struct arena source_arena;
     /* Of the Profile resource: */
     struct model_resource *resource;
@@ -106,22 +106,22 @@ static void set_source(struct profile *profile, const struct model_resource *res
     const struct str name_label = STR("projectcalico.org/name");
     arena_free(arena);
     profile->has_source = resource != NULL;
-    profile->source_labels = (struct model_labels){0};
+    profile->source_labels = (struct labels){0};
     if (resource == NULL)
         return;
-    struct model_labels *to = &profile->source_labels;
+    struct labels *to = &profile->source_labels;
     to->items = arena_array(arena, resource->labels.count + 1, sizeof(*to->items));
     for (size_t i = 0; i < resource->labels.count; i++) {
-        const struct model_label *label = &resource->labels.items[i];
+        const struct label *label = &resource->labels.items[i];
         if (str_eq(label->key, name_label))
             continue;
-        to->items[to->count++] = (struct model_label){
-            arena_printf(arena, "%.*s%.*s", STR_ARG(prefix), STR_ARG(label->key)),
-            arena_copy(arena, label->value)};
+        to->items[to->count++] =
+            (struct label){arena_printf(arena, "%.*s%.*s", STR_ARG(prefix), STR_ARG(label->key)),
+                           arena_copy(arena, label->value)};
     }
     to->items[to->count++] =
-        (struct model_label){arena_printf(arena, "%.*s%.*s", STR_ARG(prefix), STR_ARG(name_label)),
-                             arena_copy(arena, resource->key.name)};
+        (struct label){arena_printf(arena, "%.*s%.*s", STR_ARG(prefix), STR_ARG(name_label)),
+                       arena_copy(arena, resource->key.name)};
 }
 
 static void set_resource(struct profile *profile, struct model_resource *resource)
@@ -180,7 +180,7 @@ static bool is_forged(struct str label, struct str prefix)
            (prefix.len == 0 || !str_starts_with(label, prefix));
 }
 
-static bool has_label(const struct model_labels *labels, struct str key)
+static bool has_label(const struct labels *labels, struct str key)
 {
     for (size_t i = 0; i < labels->count; i++) {
         if (str_eq(labels->items[i].key, key))
@@ -189,16 +189,16 @@ static bool has_label(const struct model_labels *labels, struct str key)
     return false;
 }
 
-struct model_labels profiles_labels(struct profiles *profiles, struct str name, struct str *prefix)
+struct labels profiles_labels(struct profiles *profiles, struct str name, struct str *prefix)
 {
     const struct profile *profile = map_get(&profiles->by_name, name);
     *prefix = label_prefix(name);
     if (profile == NULL)
-        return (struct model_labels){0};
+        return (struct labels){0};
     if (profile->resource == NULL)
         return profile->source_labels;
-    const struct model_labels *own = &profile->resource->profile.labels_to_apply;
-    struct model_labels labels = {0};
+    const struct labels *own = &profile->resource->profile.labels_to_apply;
+    struct labels labels = {0};
     arena_free(&profiles->scratch);
     labels.items = arena_array(&profiles->scratch, profile->source_labels.count + own->count,
                                sizeof(*labels.items));
@@ -308,12 +308,12 @@ void profiles_send_updates(struct profiles *profiles, const struct psync_sink *s
 /* A namespace or account as the sidecars see it: its labels without the prefix. */
 static struct psync_message labelled_message(struct arena *arena, const struct profile *profile)
 {
-    const struct model_labels *from = &profile->source_labels;
+    const struct labels *from = &profile->source_labels;
     struct psync_labelled item = {0};
     item.labels.items = arena_array(arena, from->count, sizeof(*item.labels.items));
     for (size_t i = 0; i < from->count; i++)
         item.labels.items[item.labels.count++] =
-            (struct psync_label){str_from(from->items[i].key, PREFIX), from->items[i].value};
+            (struct label){str_from(from->items[i].key, PREFIX), from->items[i].value};
     if (is_namespace(profile->name)) {
         item.name = str_from(profile->name, 4);
         return (struct psync_message){.kind = PSYNC_NAMESPACE_UPDATE, .namespace = item};

@@ -28,7 +28,7 @@ void profiles_put(struct profiles *profiles, struct model_resource *resource);
 void profiles_remove(struct profiles *profiles, const struct model_key *key);
 
 /* For the label index: what a profile passes on. */
-struct model_labels profiles_labels(struct profiles *profiles, struct str name, struct str *prefix);
+struct labels profiles_labels(struct profiles *profiles, struct str name, struct str *prefix);
 
 /* One endpoint of this node more, or less, that has the profile. */
 void profiles_use(struct profiles *profiles, struct str name);

@@ -132,15 +132,6 @@ static struct psync_http_match convert_http(const struct rules_context *c,
     return http;
 }
 
-static struct psync_labels convert_annotations(const struct rules_context *c,
-                                               const struct model_labels *from)
-{
-    struct psync_labels to = {arena_array(c->arena, from->count, sizeof(*to.items)), from->count};
-    for (size_t i = 0; i < from->count; i++)
-        to.items[i] = (struct psync_label){from->items[i].key, from->items[i].value};
-    return to;
-}
-
 /* ICMP by name says the family as well. */
 static int32_t ip_version(const struct model_rule *from)
 {
@@ -164,7 +155,7 @@ static struct psync_rule convert_rule(const struct rules_context *c, const struc
         .source = convert_side(c, &from->source, protocol, true),
         .destination = convert_side(c, &from->destination, protocol, false),
         .http = convert_http(c, from),
-        .annotations = convert_annotations(c, &from->annotations),
+        .annotations = from->annotations,
     };
 }
 

@@ -8,6 +8,7 @@
 #include "cmd/commands.h"
 #include "cmd/options.h"
 #include "grpc/client.h"
+#include "model/name.h"
 #include "pb/writer.h"
 
 enum { CLIENT_TIMEOUT = 5000 };
@@ -75,7 +76,7 @@ static int print_answer(struct str response)
         return EXIT_CANNOT_ASK;
     }
     printf("%s: code %d", answer.code == AUTHZ_OK ? "allowed" : "denied", answer.code);
-    if (answer.reason.len > 0)
+    if (name_is_of(answer.reason, "_")) /* a word, as in docs/reasons.md; else who knows what */
         printf(", reason %.*s", STR_ARG(answer.reason));
     else if (answer.message.len > 0)
         printf(", message %s", quote(answer.message).text);

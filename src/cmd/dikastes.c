@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/str.h"
 #include "cmd/commands.h"
 #include "cmd/options.h"
 #include "cmd/standard_files.h"
@@ -39,7 +40,7 @@ int command_usage_error(const char *command, const char *message)
 }
 
 /* Installed under the name healthz, the program is `dikastes health`. */
-static int is_healthz(const char *program)
+static bool is_healthz(const char *program)
 {
     const char *slash = strrchr(program, '/');
     return strcmp(slash != NULL ? slash + 1 : program, "healthz") == 0;
@@ -67,6 +68,7 @@ int main(int argc, char **argv)
         if (strcmp(argv[1], commands[i].name) == 0)
             return commands[i].run(2, argc, argv);
     }
-    fprintf(stderr, "dikastes: unknown command \"%s\"\n\n%s", argv[1], help_text);
+    fprintf(stderr, "dikastes: unknown command %s\n\n%s", quote(str_from_c(argv[1])).text,
+            help_text);
     return EXIT_USAGE;
 }

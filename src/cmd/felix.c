@@ -1,5 +1,4 @@
 /* felix: the node agent. This file is its command line. */
-#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -72,11 +71,11 @@ static bool set_option(struct felix_config *config, enum felix_parameter paramet
 static bool set_options(struct felix_config *config, const struct felix_options *o,
                         struct error *err)
 {
-    bool json = o->log_format != NULL && strcmp(o->log_format, "json") == 0;
-    if (o->log_format != NULL && !json && strcmp(o->log_format, "logfmt") != 0)
+    enum log_format format;
+    if (!log_parse_format(str_from_c(o->log_format), &format))
         return error_set(err, "--log-format: %s is not logfmt or json",
                          quote(str_from_c(o->log_format)).text);
-    log_set_format(json ? LOG_JSON : LOG_LOGFMT);
+    log_set_format(format);
     return set_option(config, FELIX_DATASTORE_TYPE, "datastore", o->datastore, err) &&
            set_option(config, FELIX_DIRECTORY, "directory", o->directory, err) &&
            set_option(config, FELIX_HOSTNAME, "node", o->node, err) &&
@@ -95,7 +94,7 @@ static bool default_node(struct felix_config *config, struct error *err)
     if (gethostname(name, sizeof(name) - 1) != 0)
         return error_set(err, "cannot find out the name of this machine; give it by --node");
     for (char *c = name; *c != '\0'; c++)
-        *c = (char)tolower((unsigned char)*c);
+        *c = str_lower(*c);
     return felix_config_set(config, FELIX_FILE, FELIX_HOSTNAME, str_from_c(name), err) ||
            error_prefix(err, "the name of this machine");
 }
@@ -104,8 +103,7 @@ static bool default_node(struct felix_config *config, struct error *err)
 static bool default_datastore(struct felix_config *config, struct error *err)
 {
     struct str directory = felix_config_get(config, FELIX_DIRECTORY);
-    if (directory.len > 0 &&
-        strcmp(felix_config_source(config, FELIX_DATASTORE_TYPE), "built in") == 0)
+    if (directory.len > 0 && felix_config_source(config, FELIX_DATASTORE_TYPE) == FELIX_SOURCES)
         return felix_config_set(config, FELIX_FILE, FELIX_DATASTORE_TYPE, STR("directory"), err);
     bool is_directory =
         str_eq_nocase(felix_config_get(config, FELIX_DATASTORE_TYPE), STR("directory"));
@@ -148,7 +146,7 @@ static int run(const struct felix_options *o)
 
 int main(int argc, char **argv)
 {
-    struct felix_options o = {0};
+    struct felix_options o = {.log_format = "logfmt"};
     const struct option_spec specs[] = {
         {0, "datastore", "TYPE", "kubernetes, or directory (the default if --directory is given)",
          &o.datastore, NULL},

@@ -29,8 +29,8 @@ struct felix_agent {
     struct psync_server *server;
     char *prefix; /* that is, or should be, served under; empty: none */
     struct loop_timer retry;
-    struct error problem; /* why it cannot be; said once */
-    bool is_started;      /* the settings that were read at the start are in force */
+    struct error told; /* why it cannot be; empty: nothing was told */
+    bool is_started;   /* the settings that were read at the start are in force */
     struct felix_ports ports;
     struct felix_status status;
 };
@@ -45,13 +45,11 @@ static void start_server(void *ctx)
     agent->status.server = agent->server;
     agent->status.is_serving = agent->server != NULL || agent->prefix[0] == '\0';
     if (agent->server != NULL) {
-        agent->problem.text[0] = '\0';
+        agent->told.text[0] = '\0';
         log_event(LOG_INFO, "Serving the Policy Sync API", LOG_C("prefix", agent->prefix));
         return;
     }
-    bool is_news = strcmp(err.text, agent->problem.text) != 0;
-    agent->problem = err;
-    log_event(is_news ? LOG_ERROR : LOG_DEBUG,
+    log_event(error_is_news(&agent->told, err.text) ? LOG_ERROR : LOG_DEBUG,
               "Cannot serve the Policy Sync API; trying again every two seconds",
               LOG_C("prefix", agent->prefix), LOG_C("problem", err.text));
     loop_arm(agent->loop, &agent->retry, RETRY_PAUSE);

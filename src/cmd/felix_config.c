@@ -1,11 +1,10 @@
 #include "cmd/felix_config.h"
 
-#include <errno.h>
-#include <stdio.h>
+#include <fcntl.h>
 #include <stdlib.h>
-#include <unistd.h>
 
-#include "base/mem.h"
+#include "base/disk.h"
+#include "model/name.h"
 
 enum { FILE_LIMIT = 1024 * 1024 };
 
@@ -121,29 +120,12 @@ static bool is_folder(struct str value)
 
 static bool is_host(struct str value)
 {
-    for (size_t i = 0; i < value.len; i++) {
-        char c = value.ptr[i];
-        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-              c == '-' || c == '.' || c == ':' || c == '_'))
-            return false;
-    }
-    return value.len > 0 && value.len <= 253;
+    return value.len <= 253 && name_is_of(value, "-.:_");
 }
 
 static bool is_anything(struct str value)
 {
     return !has_control(value);
-}
-
-static bool is_prefix(struct str text)
-{
-    for (size_t i = 0; i < text.len; i++) {
-        char c = text.ptr[i];
-        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-              c == '_' || c == '-'))
-            return false;
-    }
-    return text.len > 0 && text.len <= 15;
 }
 
 static bool is_prefixes(struct str value)
@@ -152,7 +134,7 @@ static bool is_prefixes(struct str value)
     bool ok = true, more = true;
     while (ok && more) {
         more = str_cut(value, ',', &prefix, &value);
-        ok = is_prefix(prefix);
+        ok = prefix.len <= 15 && name_is_of(prefix, "_-");
     }
     return ok;
 }
@@ -256,16 +238,9 @@ static bool read_line(struct felix_config *config, struct str line, struct error
 bool felix_config_read_file(struct felix_config *config, const char *path, struct error *err)
 {
     CLEANUP_BUF struct buf text = {0};
-    FILE *file = fopen(path, "re");
-    if (file == NULL)
-        return errno == ENOENT ||
-               error_set(err, "cannot open %s: %s", quote(str_from_c(path)).text, strerror(errno));
-    text.len = fread(buf_reserve(&text, FILE_LIMIT), 1, FILE_LIMIT, file);
-    bool ok = !ferror(file) && text.len < FILE_LIMIT;
-    fclose(file);
-    if (!ok)
-        return error_set(err, "cannot read %s, or it is larger than 1 MiB",
-                         quote(str_from_c(path)).text);
+    enum disk_result result = disk_read(AT_FDCWD, path, true, FILE_LIMIT, &text, err);
+    if (result != DISK_READ)
+        return result == DISK_GONE;
     struct str rest = buf_str(&text), line;
     unsigned number = 0;
     while (rest.len > 0) {
@@ -285,7 +260,7 @@ bool felix_config_set_resource(struct felix_config *config, enum felix_source so
         CLEANUP_FREE char *before = mem_strndup(felix_config_get(config, (enum felix_parameter)i));
         struct str value;
         bool is_set = resource != NULL && parameters[i].field.len > 0 &&
-                      model_labels_get(&resource->settings, parameters[i].field, &value);
+                      labels_get(&resource->settings, parameters[i].field, &value);
         if (is_set && parameters[i].may_be_empty && is_none(&parameters[i], value))
             value.len = 0;
         replace(&config->values[source][i], is_set ? mem_strndup(value) : NULL);
@@ -296,20 +271,21 @@ bool felix_config_set_resource(struct felix_config *config, enum felix_source so
 
 /* ---- getting ---- */
 
-/* The strongest source that sets it; -1: none. */
-static int find_source(const struct felix_config *config, enum felix_parameter parameter)
+enum felix_source felix_config_source(const struct felix_config *config,
+                                      enum felix_parameter parameter)
 {
-    int source = FELIX_SOURCES - 1;
-    while (source >= 0 && config->values[source][parameter] == NULL)
-        source--;
-    return source;
+    for (unsigned source = FELIX_SOURCES; source > 0; source--) {
+        if (config->values[source - 1][parameter] != NULL)
+            return (enum felix_source)(source - 1);
+    }
+    return FELIX_SOURCES;
 }
 
 struct str felix_config_get(const struct felix_config *config, enum felix_parameter parameter)
 {
-    int source = find_source(config, parameter);
-    return str_from_c(source >= 0 ? config->values[source][parameter]
-                                  : parameters[parameter].builtin);
+    enum felix_source source = felix_config_source(config, parameter);
+    return str_from_c(source != FELIX_SOURCES ? config->values[source][parameter]
+                                              : parameters[parameter].builtin);
 }
 
 bool felix_config_get_bool(const struct felix_config *config, enum felix_parameter parameter)
@@ -326,18 +302,4 @@ enum log_level felix_config_log_level(const struct felix_config *config)
         return LOG_INFO;
     /* What is worse than an error ends the program, and none at all is not to be had. */
     return str_eq_nocase(value, STR("warning")) ? LOG_WARNING : LOG_ERROR;
-}
-
-const char *felix_config_source(const struct felix_config *config, enum felix_parameter parameter)
-{
-    static const char *const names[] = {
-        [FELIX_DEFAULT_RESOURCE] = "FelixConfiguration default",
-        [FELIX_SELECTED_RESOURCE] = "FelixConfiguration by nodeSelector",
-        [FELIX_NODE_RESOURCE] = "FelixConfiguration of the node",
-        [FELIX_FILE] = "file",
-        [FELIX_ENVIRONMENT] = "environment",
-        [FELIX_COMMAND_LINE] = "command line",
-    };
-    int source = find_source(config, parameter);
-    return source >= 0 ? names[source] : "built in";
 }

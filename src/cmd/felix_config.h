@@ -24,7 +24,7 @@ enum felix_source {
     FELIX_FILE,
     FELIX_ENVIRONMENT,
     FELIX_COMMAND_LINE,
-    FELIX_SOURCES,
+    FELIX_SOURCES, /* no source: what is built in */
 };
 
 enum felix_parameter {
@@ -67,7 +67,8 @@ struct str felix_config_get(const struct felix_config *config, enum felix_parame
 bool felix_config_get_bool(const struct felix_config *config, enum felix_parameter parameter);
 enum log_level felix_config_log_level(const struct felix_config *config);
 
-/* Where the value in force comes from: "environment variable", … */
-const char *felix_config_source(const struct felix_config *config, enum felix_parameter parameter);
+/* Where the value in force comes from. */
+enum felix_source felix_config_source(const struct felix_config *config,
+                                      enum felix_parameter parameter);
 
 #endif

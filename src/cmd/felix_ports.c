@@ -194,13 +194,11 @@ static void open_port(struct felix_ports *ports, struct felix_port *port, const 
     port->server =
         http_server_new(ports->loop, port->address, port->port, handler, ports->status, &err);
     if (port->server != NULL) {
-        port->problem.text[0] = '\0';
+        port->told.text[0] = '\0';
         log_event(LOG_INFO, "HTTP port is open", LOG_C("for", what), LOG_C("port", port->port));
         return;
     }
-    bool is_news = strcmp(err.text, port->problem.text) != 0;
-    port->problem = err;
-    log_event(is_news ? LOG_ERROR : LOG_DEBUG,
+    log_event(error_is_news(&port->told, err.text) ? LOG_ERROR : LOG_DEBUG,
               "Cannot open an HTTP port; trying again every two seconds", LOG_C("for", what),
               LOG_C("problem", err.text));
     loop_arm(ports->loop, &ports->retry, RETRY_PAUSE);

@@ -31,7 +31,7 @@ void felix_status_close(struct felix_status *status);
 struct felix_port {
     struct http_server *server; /* NULL: closed */
     char *address, *port;       /* where it is */
-    struct error problem;       /* why it could not be opened; said once */
+    struct error told;          /* why it could not be opened; empty: nothing was told */
 };
 
 struct felix_ports {

@@ -231,9 +231,8 @@ void felix_report_no_endpoint(json_t *report, const struct model_resource *resou
         [MODEL_FINISHED] = "finished",
     };
     CLEANUP_ARENA struct arena arena = {0};
-    struct str name = model_key_format(&arena, &resource->key);
-    json_object_set_new(json_object_get(report, "noEndpoints"), name.ptr,
-                        json_string(reasons[resource->endpoint.presence]));
+    put(report, "noEndpoints", model_key_format(&arena, &resource->key),
+        json_string(reasons[resource->endpoint.presence]));
 }
 
 void felix_report_problem(json_t *report, const struct datastore_problem *problem)

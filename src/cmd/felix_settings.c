@@ -32,7 +32,7 @@ void felix_settings_remove(struct felix_settings *settings, const struct model_k
 static bool get_node_label(const void *ctx, struct str label, struct str *value)
 {
     const struct model_resource *node = ctx;
-    return node != NULL && model_labels_get(&node->labels, label, value);
+    return node != NULL && labels_get(&node->labels, label, value);
 }
 
 static bool selects(const struct felix_settings *settings, const struct model_resource *resource)

@@ -2,8 +2,8 @@
  * gains little. Three fences, each the kernel's own, each for good:
  *
  *   no_new_privs  No program that is executed gives more rights. None is executed anyway.
- *   seccomp       System calls that are not on the list in harden.c fail with EPERM: no new process, program, file, listening port
- *                 or executable memory; files are opened for reading only; sockets are of the families that the
+ *   seccomp       System calls that are not on a list (harden_calls.c) fail with EPERM: no new process, program, file, listening
+ *                 port or executable memory; files are opened for reading only; sockets are of the families that the
  *                 policy source needs (a directory: none). Nothing kills the process: a sidecar must not die of
  *                 a call that was not foreseen. Calls that a C library does without on ENOSYS fail with that: clone3,
  *                 and those that are newer than the list. On x86-64 and aarch64; elsewhere there is no filter,

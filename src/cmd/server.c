@@ -270,16 +270,16 @@ static struct identity_domains split_domains(struct arena *arena, const char *li
 static bool check_options(struct server_options *o, const struct identity_domains *domains,
                           struct error *err)
 {
-    enum log_level level = LOG_INFO;
+    enum log_level level;
+    enum log_format format;
     if (!log_parse_level(str_from_c(o->log_level), &level))
         return error_set(err, "--log-level: %s is not debug, info, warning or error",
                          quote(str_from_c(o->log_level)).text);
     log_set_level(o->debug ? LOG_DEBUG : level);
-    bool json = str_eq(str_from_c(o->log_format), STR("json"));
-    if (!json && !str_eq(str_from_c(o->log_format), STR("logfmt")))
+    if (!log_parse_format(str_from_c(o->log_format), &format))
         return error_set(err, "--log-format: %s is not logfmt or json",
                          quote(str_from_c(o->log_format)).text);
-    log_set_format(json ? LOG_JSON : LOG_LOGFMT);
+    log_set_format(format);
     if (o->trust_domain != NULL && domains->count == 0)
         return error_set(err, "--trust-domain: no domain given");
     if (!str_parse_uint(str_from_c(o->workers), WORKER_LIMIT, &o->worker_count) ||

@@ -35,8 +35,8 @@ static void sift_down(struct grpc_deadlines *all, struct grpc_deadline *deadline
     place(all, deadline, index);
 }
 
-/* The timer is only ever moved forward here: when the soonest deadline is cleared, it fires for
- * nothing and is armed anew. So calls that are answered in time do not touch it. */
+/* The timer is only ever moved to a sooner time here: when the soonest deadline is cleared, it
+ * fires for nothing and is armed anew. So calls that are answered in time do not touch it. */
 static void arm(struct grpc_deadlines *all)
 {
     if (all->count == 0)

@@ -25,7 +25,6 @@ struct http_server {
     struct loop *loop;
     struct loop_watch watch;
     struct loop_timer resume; /* accepts again after a pause */
-    bool paused;
     http_handler *handler;
     void *ctx;
     struct connection *connections;
@@ -171,8 +170,7 @@ static void on_accept(void *ctx, uint32_t events)
     if (fd < 0) {
         /* Out of descriptors, most likely: the socket stays readable, so look again later only. */
         if (errno != EAGAIN && errno != ECONNABORTED && errno != EINTR) {
-            loop_remove(server->loop, &server->watch);
-            server->paused = true;
+            loop_modify(server->loop, &server->watch, 0);
             loop_arm(server->loop, &server->resume, ACCEPT_PAUSE);
         }
         return;
@@ -198,10 +196,7 @@ static void on_accept(void *ctx, uint32_t events)
 static void on_resume(void *ctx)
 {
     struct http_server *server = ctx;
-    struct error err;
-    server->paused = !loop_add(server->loop, &server->watch, EPOLLIN, &err);
-    if (server->paused)
-        loop_arm(server->loop, &server->resume, ACCEPT_PAUSE);
+    loop_modify(server->loop, &server->watch, EPOLLIN);
 }
 
 /* ---- listening ---- */
@@ -303,8 +298,7 @@ void http_server_free(struct http_server *server)
         next = c->next;
         close_connection(c);
     }
-    if (!server->paused)
-        loop_remove(server->loop, &server->watch);
+    loop_remove(server->loop, &server->watch);
     loop_disarm(server->loop, &server->resume);
     close(server->watch.fd);
     free(server);

@@ -81,7 +81,7 @@ void decode_endpoint_slice(struct decoder *d, const struct field *root)
     struct model_resource *r = d->resource;
     struct field type_field = field_get(root, STR("addressType"));
     size_t type = ADDRESS_IPV4;
-    model_labels_get(&r->labels, STR("kubernetes.io/service-name"), &r->endpoint_slice.service);
+    labels_get(&r->labels, STR("kubernetes.io/service-name"), &r->endpoint_slice.service);
     field_enum(d, &type_field, FIELD_NAMES(address_types), &type);
     read_endpoints(d, root, type == ADDRESS_FQDN);
     read_ports(d, root);

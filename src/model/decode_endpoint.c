@@ -30,7 +30,7 @@ enum { ADDED_LABELS = 3 };
 /* The resource's own labels, without those that only profiles may give. There is room for those that are added. */
 static void copy_labels(struct model_resource *r)
 {
-    struct model_labels *out = &r->endpoint.labels;
+    struct labels *out = &r->endpoint.labels;
     out->items = arena_array(&r->arena, r->labels.count + ADDED_LABELS, sizeof(*out->items));
     for (size_t i = 0; i < r->labels.count; i++) {
         struct str key = r->labels.items[i].key;
@@ -44,7 +44,7 @@ static void copy_labels(struct model_resource *r)
 void endpoint_set_labels(struct model_resource *r)
 {
     struct model_endpoint *endpoint = &r->endpoint;
-    struct model_labels *out = &endpoint->labels;
+    struct labels *out = &endpoint->labels;
     copy_labels(r);
     labels_put(out, LABEL_NAMESPACE, r->key.namespace);
     labels_put(out, LABEL_ORCHESTRATOR, endpoint->orchestrator);

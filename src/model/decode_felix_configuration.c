@@ -374,10 +374,9 @@ static bool is_duration(struct str text)
 
 static void set(struct decoder *d, const struct field *f, struct str name, struct str text)
 {
-    struct model_labels *out = &d->resource->felix_configuration.settings;
+    struct labels *out = &d->resource->felix_configuration.settings;
     if (text.len > 0 && is_value_ok(d, f, text))
-        out->items[out->count++] =
-            (struct model_label){name, arena_copy(&d->resource->arena, text)};
+        out->items[out->count++] = (struct label){name, arena_copy(&d->resource->arena, text)};
 }
 
 static void read_boolean(struct decoder *d, const struct field *f, struct str name)

@@ -3,18 +3,10 @@
 #include <math.h>
 #include <stdio.h>
 
+#include "model/name.h"
+
 /* One document may not flood the log; that its resources are broken is known all the same. */
 enum { PROBLEM_LIMIT = 1000 };
-
-static bool is_identifier(struct str name)
-{
-    for (size_t i = 0; i < name.len; i++) {
-        char c = name.ptr[i];
-        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9')))
-            return false;
-    }
-    return name.len > 0;
-}
 
 static void append_path(struct buf *out, const struct field *f, const struct field *base)
 {
@@ -23,7 +15,7 @@ static void append_path(struct buf *out, const struct field *f, const struct fie
     append_path(out, f->parent, base);
     if (f->name.ptr == NULL)
         buf_printf(out, "[%zu]", f->index);
-    else if (is_identifier(f->name))
+    else if (name_is_of(f->name, ""))
         buf_printf(out, "%s%.*s", out->len > 0 ? "." : "", STR_ARG(f->name));
     else
         buf_printf(out, "[%s]", quote(f->name).text);
@@ -218,11 +210,6 @@ static size_t smallest(size_t a, size_t b, size_t c)
     return least < c ? least : c;
 }
 
-static char lower(char c)
-{
-    return c >= 'A' && c <= 'Z' ? (char)(c + ('a' - 'A')) : c;
-}
-
 enum { WORD_LIMIT = 40 };
 
 /* The edits (a byte put in, left out or changed, two neighbours swapped; case is free) that lie between two words of
@@ -236,10 +223,10 @@ static size_t distance(struct str a, struct str b)
                 edits[i][j] = i + j;
                 continue;
             }
-            char x = lower(a.ptr[i - 1]), y = lower(b.ptr[j - 1]);
+            char x = str_lower(a.ptr[i - 1]), y = str_lower(b.ptr[j - 1]);
             edits[i][j] =
                 smallest(edits[i - 1][j - 1] + (x != y), edits[i - 1][j] + 1, edits[i][j - 1] + 1);
-            if (i > 1 && j > 1 && x == lower(b.ptr[j - 2]) && lower(a.ptr[i - 2]) == y &&
+            if (i > 1 && j > 1 && x == str_lower(b.ptr[j - 2]) && str_lower(a.ptr[i - 2]) == y &&
                 edits[i - 2][j - 2] + 1 < edits[i][j])
                 edits[i][j] = edits[i - 2][j - 2] + 1;
         }

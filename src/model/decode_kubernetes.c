@@ -33,7 +33,7 @@ static void append_term(struct buf *out)
 /* What goes into the text of a selector was checked: neither keys nor values can hold a quote. */
 static void append_labels(struct decoder *d, const struct field *f, struct buf *out)
 {
-    struct model_labels labels;
+    struct labels labels;
     value_labels(d, f, d->messages, 0, &labels);
     for (size_t i = 0; i < labels.count; i++) {
         append_term(out);

@@ -224,7 +224,7 @@ static void read_http(struct decoder *d, const struct field *rule, const struct 
         decode_warning(d, &f, "on a rule that does not Allow; Calico's own API refuses this");
 }
 
-static void read_annotations(struct decoder *d, const struct field *rule, struct model_labels *out)
+static void read_annotations(struct decoder *d, const struct field *rule, struct labels *out)
 {
     struct field f = field_get(rule, STR("metadata"));
     if (!field_map_of(d, &f, FIELD_NAMES(metadata_fields)))

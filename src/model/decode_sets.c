@@ -68,8 +68,7 @@ void decode_network_set(struct decoder *d, const struct field *root)
     }
     set->nets = nets.items;
     set->net_count = nets.count;
-    if (model_labels_get(&d->resource->labels, STR("projectcalico.org/namespace"),
-                         &namespace_label)) {
+    if (labels_get(&d->resource->labels, STR("projectcalico.org/namespace"), &namespace_label)) {
         struct field metadata = field_get(root, STR("metadata"));
         struct field labels = field_get(&metadata, STR("labels"));
         struct field label = field_get(&labels, STR("projectcalico.org/namespace"));

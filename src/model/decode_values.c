@@ -1,7 +1,5 @@
 #include "model/decode_values.h"
 
-#include <stdlib.h>
-
 #include "base/time.h"
 
 /* In bytes, keys and values together. Of annotations, Kubernetes'; of labels what fits into one message to a sidecar with room to
@@ -22,29 +20,7 @@ bool value_subdomain(struct decoder *d, const struct field *f, struct str *name)
     return false;
 }
 
-static int compare_labels(const void *a, const void *b)
-{
-    const struct model_label *left = a, *right = b;
-    return str_cmp(left->key, right->key);
-}
-
-void labels_sort(struct model_labels *labels)
-{
-    if (labels->count > 0)
-        qsort(labels->items, labels->count, sizeof(*labels->items), compare_labels);
-}
-
-void labels_put(struct model_labels *labels, struct str key, struct str value)
-{
-    size_t i = 0;
-    while (i < labels->count && !str_eq(labels->items[i].key, key))
-        i++;
-    labels->items[i] = (struct model_label){key, value};
-    if (i == labels->count)
-        labels->count++;
-}
-
-static void check_label(struct decoder *d, const struct field *f, const struct model_label *label)
+static void check_label(struct decoder *d, const struct field *f, const struct label *label)
 {
     if (!label_key_is_valid(label->key))
         decode_error(d, f, "%s is not a label key ([PREFIX/]NAME, like app or example.com/app)",
@@ -63,15 +39,13 @@ static bool annotation_key_is_valid(struct str key)
     char lower_case[253 + 1 + 63];
     if (key.len > sizeof(lower_case))
         return false;
-    for (size_t i = 0; i < key.len; i++) {
-        char c = key.ptr[i];
-        lower_case[i] = (char)(c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c);
-    }
+    for (size_t i = 0; i < key.len; i++)
+        lower_case[i] = str_lower(key.ptr[i]);
     return label_key_is_valid(str_make(lower_case, key.len));
 }
 
 static void check_annotation(struct decoder *d, const struct field *f,
-                             const struct model_label *annotation)
+                             const struct label *annotation)
 {
     if (!annotation_key_is_valid(annotation->key))
         decode_error(d, f, "%s is not an annotation key ([PREFIX/]NAME)",
@@ -85,20 +59,20 @@ static bool is_bare(const struct field *f, struct str *text)
     return f->node->type == DOC_BOOL || f->node->type == DOC_INT || f->node->type == DOC_FLOAT;
 }
 
-typedef void pair_check(struct decoder *d, const struct field *f, const struct model_label *pair);
+typedef void pair_check(struct decoder *d, const struct field *f, const struct label *pair);
 
 static void read_pairs(struct decoder *d, const struct field *f, struct arena *arena, size_t room,
-                       pair_check *check, struct model_labels *out)
+                       pair_check *check, struct labels *out)
 {
     size_t count = field_map(d, f) ? f->node->count : 0;
-    *out = (struct model_labels){arena_array(arena, count + room, sizeof(*out->items)), 0};
+    *out = (struct labels){arena_array(arena, count + room, sizeof(*out->items)), 0};
     for (size_t i = 0; i < count; i++) {
         struct field member = field_member(f, i);
         struct str value;
         if (!field_require(d, &member) ||
             (!field_text(d, &member, &value) && !is_bare(&member, &value)))
             continue;
-        struct model_label pair = {arena_copy(arena, member.name), arena_copy(arena, value)};
+        struct label pair = {arena_copy(arena, member.name), arena_copy(arena, value)};
         check(d, &member, &pair);
         out->items[out->count++] = pair;
     }
@@ -106,7 +80,7 @@ static void read_pairs(struct decoder *d, const struct field *f, struct arena *a
 }
 
 void value_labels(struct decoder *d, const struct field *f, struct arena *arena, size_t room,
-                  struct model_labels *out)
+                  struct labels *out)
 {
     size_t size = 0;
     read_pairs(d, f, arena, room, check_label, out);
@@ -118,7 +92,7 @@ void value_labels(struct decoder *d, const struct field *f, struct arena *arena,
     }
 }
 
-void value_annotations(struct decoder *d, const struct field *f, struct model_labels *out)
+void value_annotations(struct decoder *d, const struct field *f, struct labels *out)
 {
     read_pairs(d, f, &d->resource->arena, 0, check_annotation, out);
 }
@@ -128,7 +102,7 @@ void value_check_annotations(struct decoder *d, const struct field *f)
     size_t count = field_map(d, f) ? f->node->count : 0, size = 0;
     for (size_t i = 0; i < count; i++) {
         struct field member = field_member(f, i);
-        struct model_label pair = {.key = member.name};
+        struct label pair = {.key = member.name};
         check_annotation(d, &member, &pair);
         field_text(d, &member, &pair.value);
         size += pair.key.len + pair.value.len;

@@ -9,16 +9,13 @@
 /* The error says what kind of name was expected. *name is set even if the name is bad. */
 bool value_subdomain(struct decoder *d, const struct field *f, struct str *name);
 
-/* A map from label keys to label values, copied into `arena`. Bad ones are errors; those that are no lists or maps are kept. `room`
- * places more are allocated behind the end, for labels_put. */
+/* A map from label keys to label values, copied into `arena`. Bad ones are errors, and kept all the same if their values are scalars:
+ * rules that name them shall still mean whoever bears them. `room` places more are allocated behind the end, for labels_put. */
 void value_labels(struct decoder *d, const struct field *f, struct arena *arena, size_t room,
-                  struct model_labels *out);
-/* Sets a label, in an array with room for it. The order is only right again after labels_sort. */
-void labels_put(struct model_labels *labels, struct str key, struct str value);
-void labels_sort(struct model_labels *labels);
+                  struct labels *out);
 
 /* A map from annotation keys to any text. */
-void value_annotations(struct decoder *d, const struct field *f, struct model_labels *out);
+void value_annotations(struct decoder *d, const struct field *f, struct labels *out);
 
 /* What upstream asks of a resource's annotations; nothing is kept. */
 void value_check_annotations(struct decoder *d, const struct field *f);

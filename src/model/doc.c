@@ -13,22 +13,17 @@ bool doc_fail(struct doc_entry *entry, unsigned line, const char *format, ...)
     return error_prefix(&entry->error, "line %u", line);
 }
 
-static bool is_blank(char c)
-{
-    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
-}
-
 /* Whether a line is the marker `---` or `...`: the three bytes at its beginning, then a blank or its end. */
 static bool is_marker(struct str line, struct str marker)
 {
-    return str_starts_with(line, marker) && (line.len == 3 || is_blank(line.ptr[3]));
+    return str_starts_with(line, marker) && (line.len == 3 || doc_is_blank(line.ptr[3]));
 }
 
 /* Whether a line may stand before the `---` of its own document: blank, comment or directive. */
 static bool is_preamble(struct str line)
 {
     size_t i = 0;
-    while (i < line.len && is_blank(line.ptr[i]))
+    while (i < line.len && doc_is_blank(line.ptr[i]))
         i++;
     return i == line.len || line.ptr[i] == '#' || line.ptr[0] == '%';
 }

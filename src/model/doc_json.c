@@ -17,11 +17,6 @@ struct marks {
     const char *start;    /* of the mark that was read last, which ends at `at` */
 };
 
-static bool is_blank(char c)
-{
-    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
-}
-
 static void skip_string(struct marks *m)
 {
     while (m->at < m->end && *m->at != '"')
@@ -32,7 +27,7 @@ static void skip_string(struct marks *m)
 /* One of {}[],: or 's' for a string, 'w' for a number or a word, 0 for the end of the text. */
 static char next_mark(struct marks *m)
 {
-    for (; m->at < m->end && is_blank(*m->at); m->at++)
+    for (; m->at < m->end && doc_is_blank(*m->at); m->at++)
         m->line += *m->at == '\n';
     m->start = m->at;
     if (m->at == m->end)
@@ -44,7 +39,7 @@ static char next_mark(struct marks *m)
     }
     if (c != '\0' && strchr("{}[],:", c) != NULL)
         return c;
-    while (m->at < m->end && !is_blank(*m->at) && memchr("{}[],:\"", *m->at, 7) == NULL)
+    while (m->at < m->end && !doc_is_blank(*m->at) && memchr("{}[],:\"", *m->at, 7) == NULL)
         m->at++;
     return 'w';
 }
@@ -264,7 +259,7 @@ static bool find_items(struct str text, unsigned line, struct items *items)
 static bool is_empty(struct str text)
 {
     size_t i = 0;
-    while (i < text.len && is_blank(text.ptr[i]))
+    while (i < text.len && doc_is_blank(text.ptr[i]))
         i++;
     return i == text.len;
 }

@@ -17,6 +17,12 @@ void doc_parse_json(struct arena *arena, struct str text, unsigned line,
 /* Gives a plain (unquoted) YAML scalar, of which only `text` is set, its type and value. */
 void doc_resolve_plain(struct arena *arena, struct doc_node *node);
 
+/* A space, a tab, or part of a line break. */
+static inline bool doc_is_blank(char c)
+{
+    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
 /* entry->failed, and entry->error = "line N: message"; returns false. */
 bool doc_fail(struct doc_entry *entry, unsigned line, const char *format, ...)
     __attribute__((format(printf, 3, 4)));

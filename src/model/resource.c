@@ -136,25 +136,6 @@ struct model_key model_key_of_text(struct str text)
     return key;
 }
 
-/* Binary search: the labels are sorted by key. */
-bool model_labels_get(const struct model_labels *labels, struct str key, struct str *value)
-{
-    size_t low = 0, high = labels->count;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        int order = str_cmp(labels->items[middle].key, key);
-        if (order == 0) {
-            *value = labels->items[middle].value;
-            return true;
-        }
-        if (order < 0)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return false;
-}
-
 const struct model_builtin_tier *model_builtin_tier(struct str name)
 {
     static const struct model_builtin_tier tiers[] = {

@@ -19,6 +19,7 @@
 #define MODEL_RESOURCE_H
 
 #include "base/ip.h"
+#include "base/labels.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "selector/selector.h"
@@ -56,15 +57,6 @@ struct model_key {
 
 struct model_strings {
     struct str *items;
-    size_t count;
-};
-
-struct model_label {
-    struct str key, value;
-};
-/* Sorted by key, no key twice. */
-struct model_labels {
-    struct model_label *items;
     size_t count;
 };
 
@@ -127,7 +119,7 @@ struct model_rule {
     struct model_strings methods;
     struct model_path *paths;
     size_t path_count;
-    struct model_labels annotations;
+    struct labels annotations;
 };
 struct model_rules {
     struct model_rule *items;
@@ -186,7 +178,7 @@ struct model_endpoint {
     struct str interface;
     struct str account; /* service account; empty: none named */
     /* Own ones without pcns., pcsa.; projectcalico.org/… set, but of HostEndpoints. */
-    struct model_labels labels;
+    struct labels labels;
     struct model_strings profiles; /* in order */
     struct ip_net *nets; /* its addresses, /32 or /128 (a WorkloadEndpoint may have shorter) */
     size_t net_count;
@@ -195,7 +187,7 @@ struct model_endpoint {
 };
 
 struct model_profile {
-    struct model_labels labels_to_apply;
+    struct labels labels_to_apply;
     struct model_rules ingress, egress;
 };
 
@@ -236,7 +228,7 @@ struct model_endpoint_slice {
 /* The fields that are set and that hold a scalar, as text: "healthPort" = "9099", "bpfEnabled" = "true". As to upstream, a
  * field with an empty text is not set. */
 struct model_felix_configuration {
-    struct model_labels settings;
+    struct labels settings;
     struct model_selector node_selector; /* of those that are neither `default` nor `node.NAME` */
     int64_t created;                     /* seconds since 1970; 0: not known */
 };
@@ -248,7 +240,7 @@ struct model_cluster_information {
 struct model_resource {
     struct arena arena;
     struct model_key key;
-    struct model_labels labels; /* metadata.labels */
+    struct labels labels; /* metadata.labels */
     struct str broken; /* empty: sound; else the first error: "spec.order: expected a number, …" */
     unsigned line;     /* where it begins in its file */
     uint64_t digest;   /* doc_digest of its document: tells whether a newer text says the same */
@@ -288,8 +280,5 @@ bool model_key_eq(const struct model_key *a, const struct model_key *b);
  * the key's parts are parts of the text. (Names of broken resources may hold anything but NUL, which no document has.) */
 struct str model_key_text(struct buf *out, const struct model_key *key);
 struct model_key model_key_of_text(struct str text);
-
-/* The value of a label, or false. */
-bool model_labels_get(const struct model_labels *labels, struct str key, struct str *value);
 
 #endif

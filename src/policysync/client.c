@@ -23,7 +23,7 @@ struct psync_client {
     bool up;            /* the stream has brought something */
     bool has_batch;
     uint64_t streams;
-    struct error last_failure; /* said before: not again until something else happens */
+    struct error told; /* why there is no stream; empty: nothing was told */
 };
 
 static void start(void *ctx);
@@ -41,8 +41,7 @@ static void try_later(struct psync_client *client, const char *problem)
 {
     if (client->up)
         client->events.lost(client->events.ctx);
-    bool is_news = client->up || strcmp(client->last_failure.text, problem) != 0;
-    error_set(&client->last_failure, "%s", problem);
+    bool is_news = error_is_news(&client->told, problem);
     log_event(is_news ? LOG_WARNING : LOG_DEBUG,
               "No Policy Sync stream; trying again every second, the last policy stays in force",
               LOG_C("target", client->target), LOG_C("problem", problem));
@@ -57,7 +56,7 @@ static void note_up(struct psync_client *client)
         return;
     client->up = true;
     client->streams++;
-    client->last_failure.text[0] = '\0';
+    client->told.text[0] = '\0';
     log_event(LOG_INFO, "Successfully connected to Policy Sync server",
               LOG_C("target", client->target));
     log_message(LOG_INFO, "Starting synchronization with Policy Sync server");

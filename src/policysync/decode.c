@@ -255,7 +255,7 @@ static bool decode_ipset_delta(struct arena *arena, struct str bytes,
     return !r.failed;
 }
 
-static bool decode_label(struct str bytes, struct psync_label *label)
+static bool decode_label(struct str bytes, struct label *label)
 {
     struct pb_reader r = pb_reader(bytes);
     struct pb_field f;

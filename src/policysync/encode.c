@@ -24,7 +24,7 @@ static void put_strings(struct buf *out, uint32_t field, const struct psync_stri
         pb_write_bytes(out, field, list->items[i]);
 }
 
-static void put_map(struct buf *out, uint32_t field, const struct psync_labels *map)
+static void put_map(struct buf *out, uint32_t field, const struct labels *map)
 {
     for (size_t i = 0; i < map->count; i++) {
         size_t mark = pb_begin(out, field);

@@ -9,6 +9,7 @@
 #ifndef POLICYSYNC_MESSAGE_H
 #define POLICYSYNC_MESSAGE_H
 
+#include "base/labels.h"
 #include "base/mem.h"
 
 /* Bytes of one message on the wire: gRPC's usual limit, beyond which receivers refuse. */
@@ -16,14 +17,6 @@ enum { PSYNC_MESSAGE_LIMIT = 4 * 1024 * 1024 };
 
 struct psync_strings {
     struct str *items;
-    size_t count;
-};
-
-struct psync_label {
-    struct str key, value;
-};
-struct psync_labels {
-    struct psync_label *items;
     size_t count;
 };
 
@@ -115,7 +108,7 @@ struct psync_rule {
     struct psync_icmp icmp, not_icmp;
     struct psync_rule_side source, destination;
     struct psync_http_match http;
-    struct psync_labels annotations; /* of the rule's metadata; sent, not read */
+    struct labels annotations; /* of the rule's metadata; sent, not read */
     struct str rule_id;
 };
 struct psync_rules {
@@ -166,7 +159,7 @@ struct psync_endpoint {
 /* A service account (namespace and name) or a namespace (name). */
 struct psync_labelled {
     struct str namespace, name;
-    struct psync_labels labels;
+    struct labels labels;
 };
 
 enum psync_kind {

@@ -44,7 +44,7 @@ struct socket {
     int folder_fd;            /* of P/mount/NAME; -1: it does not listen */
     struct grpc_server *grpc; /* NULL: it does not listen */
     struct grpc_method methods[METHODS];
-    struct error problem; /* why it could not be made; said once */
+    struct error told; /* why it could not be made; empty: nothing was told */
     uint64_t
         joins_due; /* when what was used of JOIN_BURST is regained, in milliseconds of the loop */
     bool is_hasty; /* streams are being refused; said once */
@@ -283,9 +283,7 @@ static void start_listening(struct socket *socket)
                   LOG_STR("volume", socket->name));
         return;
     }
-    bool is_news = strcmp(err.text, socket->problem.text) != 0;
-    socket->problem = err;
-    log_event(is_news ? LOG_ERROR : LOG_DEBUG,
+    log_event(error_is_news(&socket->told, err.text) ? LOG_ERROR : LOG_DEBUG,
               "Cannot serve a workload; trying again every two seconds",
               LOG_STR("workload", socket->workload), LOG_C("problem", err.text));
     arm_once(socket->server, &socket->server->retry, RETRY_PAUSE);

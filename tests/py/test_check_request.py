@@ -283,6 +283,12 @@ def test_ports_put_each_other_out(probe):
         _compare(probe, wire.nested(content, 1, 1, 1, 1))
 
 
+def test_numbers_are_cut_to_their_size(probe):
+    """A varint may hold more than the 32 bits that a port and an enum have."""
+    for number in (1, 3):
+        _compare(probe, wire.nested(wire.field(number, 0, wire.varint(2**32 + 1)), 1, 1, 2, 1))
+
+
 @pytest.mark.parametrize("what", ["headers", "labels", "extensions", "header size", "body"])
 def test_big_messages(probe, what):
     check = ext_authz.CheckRequest()

@@ -296,10 +296,10 @@ static void op_decode(struct probe *p, struct arena *arena, json_t *in, json_t *
     if (!ok)
         return;
     set_base64(out, "source_address", r->source.address_text);
-    set_int(out, "source_port", (long long)r->source.port_value);
+    set_int(out, "source_port", r->source.port_value);
     set_base64(out, "destination_address", r->destination.address_text);
-    set_int(out, "destination_port", (long long)r->destination.port_value);
-    set_int(out, "destination_protocol", (int32_t)(uint32_t)r->protocol_value);
+    set_int(out, "destination_port", r->destination.port_value);
+    set_int(out, "destination_protocol", r->protocol_value);
     set_base64(out, "source_principal", r->source.principal);
     set_base64(out, "destination_principal", r->destination.principal);
     set_labels(out, "source_labels", &r->source);

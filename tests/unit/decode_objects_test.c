@@ -381,14 +381,14 @@ static void test_keys(void **state)
     assert_true(str_eq(model_key_format(&arena, &key), STR("NetworkPolicy n/a")));
     assert_true(str_eq(model_key_format(&arena, &other), STR("Tier \"x\\x1b[2J\"")));
 
-    struct model_label items[] = {{STR("a"), STR("1")}, {STR("b"), STR("")}, {STR("d"), STR("3")}};
-    struct model_labels labels = {items, 3};
+    struct label items[] = {{STR("a"), STR("1")}, {STR("b"), STR("")}, {STR("d"), STR("3")}};
+    struct labels labels = {items, 3};
     struct str value;
-    assert_true(model_labels_get(&labels, STR("a"), &value) && str_eq(value, STR("1")));
-    assert_true(model_labels_get(&labels, STR("b"), &value) && value.len == 0);
-    assert_true(model_labels_get(&labels, STR("d"), &value) && str_eq(value, STR("3")));
-    assert_false(model_labels_get(&labels, STR("c"), &value));
-    assert_false(model_labels_get(&labels, STR(""), &value));
+    assert_true(labels_get(&labels, STR("a"), &value) && str_eq(value, STR("1")));
+    assert_true(labels_get(&labels, STR("b"), &value) && value.len == 0);
+    assert_true(labels_get(&labels, STR("d"), &value) && str_eq(value, STR("3")));
+    assert_false(labels_get(&labels, STR("c"), &value));
+    assert_false(labels_get(&labels, STR(""), &value));
     for (int kind = 0; kind < MODEL_KIND_COUNT; kind++)
         assert_true(model_kind_name((enum model_kind)kind).len > 0);
     model_resource_free(NULL);

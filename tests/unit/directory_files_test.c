@@ -26,7 +26,7 @@ static void on_update(void *ctx, struct model_resource *resource)
 {
     struct world *world = ctx;
     struct str version = STR("");
-    model_labels_get(&resource->labels, STR("v"), &version);
+    labels_get(&resource->labels, STR("v"), &version);
     buf_printf(&world->trace, "%.*s=%.*s%s ", STR_ARG(resource->key.name), STR_ARG(version),
                resource->broken.len > 0 ? "!" : "");
     model_resource_free(resource);

@@ -231,7 +231,7 @@ static inline void tell_no_endpoint(struct feed_world *world, const char *pod)
 
 static inline void tell_namespace(struct feed_world *world, const char *name, const char *value)
 {
-    struct psync_label label = {STR("v"), str_from_c(value)};
+    struct label label = {STR("v"), str_from_c(value)};
     tell(world,
          (struct psync_message){.kind = PSYNC_NAMESPACE_UPDATE,
                                 .namespace = {.name = str_from_c(name), .labels = {&label, 1}}});

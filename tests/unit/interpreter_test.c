@@ -40,7 +40,7 @@ enum truth { NO, YES, IDENTITY, ADDRESS, PATH, HTTP, MALFORMED, MISSING };
     {                                                                                              \
         true, PSYNC_NAME, 0, STR_INIT(name)                                                        \
     }
-#define LABEL(key, value) ((struct psync_label[]){{STR_INIT(key), STR_INIT(value)}})
+#define LABEL(key, value) ((struct label[]){{STR_INIT(key), STR_INIT(value)}})
 
 /* The sets are told by tell_world. The source is 10.0.0.1, the destination 10.0.0.2 port 80, unless
  * said otherwise. */
@@ -367,7 +367,7 @@ static struct authz_verdict ask_counting(const struct authz_snapshot *snapshot,
 
 static void tell_world(struct authz_store *store)
 {
-    struct psync_label role = {STR("role"), STR("reader")}, env = {STR("env"), STR("prod")};
+    struct label role = {STR("role"), STR("reader")}, env = {STR("env"), STR("prod")};
     struct psync_rule allow = {.action = STR("allow")};
     tell_in_sync(store);
     tell_set(store, "one", PSYNC_SET_IP, "10.0.0.1");

@@ -53,7 +53,7 @@ static void on_update(void *ctx, struct model_resource *resource)
     struct world *world = ctx;
     struct str label;
     uint64_t version;
-    assert_true(model_labels_get(&resource->labels, STR("version"), &label));
+    assert_true(labels_get(&resource->labels, STR("version"), &label));
     assert_true(str_parse_uint(label, CHANGES, &version));
     world->told[object_of(&resource->key)] = (unsigned)version;
     model_resource_free(resource);

@@ -11,7 +11,7 @@
 /* An index with one parent, "kns.big". */
 struct world {
     struct label_index *index;
-    struct model_labels passed_on;
+    struct labels passed_on;
     struct arena arena;
     size_t begun, ended; /* matches that were told */
 };
@@ -25,7 +25,7 @@ static void on_match(void *ctx, struct label_selector *selector, struct label_gr
     *(matches ? &world->begun : &world->ended) += 1;
 }
 
-static struct model_labels on_parent_labels(void *ctx, struct str parent, struct str *prefix)
+static struct labels on_parent_labels(void *ctx, struct str parent, struct str *prefix)
 {
     (void)parent;
     *prefix = STR("pcns.");
@@ -59,18 +59,16 @@ static void check_cost(const char *what, double start)
 }
 
 /* PREFIX000000=v, PREFIX000001=v, …: sorted. */
-static struct model_labels make_labels(struct world *world, const char *prefix, size_t count)
+static struct labels make_labels(struct world *world, const char *prefix, size_t count)
 {
-    struct model_labels labels = {arena_array(&world->arena, count, sizeof(struct model_label)),
-                                  count};
+    struct labels labels = {arena_array(&world->arena, count, sizeof(struct label)), count};
     for (size_t i = 0; i < count; i++)
         labels.items[i] =
-            (struct model_label){arena_printf(&world->arena, "%s%06zu", prefix, i), STR("v")};
+            (struct label){arena_printf(&world->arena, "%s%06zu", prefix, i), STR("v")};
     return labels;
 }
 
-static void join(struct world *world, struct label_member *member,
-                 const struct model_labels *labels)
+static void join(struct world *world, struct label_member *member, const struct labels *labels)
 {
     struct str parent = STR("kns.big");
     const struct model_strings parents = {&parent, 1};
@@ -82,8 +80,8 @@ static struct label_member *join_many(struct world *world, size_t count)
 {
     struct label_member *members = arena_array(&world->arena, count, sizeof(*members));
     for (size_t i = 0; i < count; i++) {
-        struct model_label label = {STR("app"), arena_printf(&world->arena, "a%zu", i)};
-        join(world, &members[i], &(struct model_labels){&label, 1});
+        struct label label = {STR("app"), arena_printf(&world->arena, "a%zu", i)};
+        join(world, &members[i], &(struct labels){&label, 1});
     }
     return members;
 }
@@ -152,7 +150,7 @@ static void test_many_labels_passed_on(void **state)
     struct label_member member = {0};
     open_world(&world);
     world.passed_on = make_labels(&world, "pcns.l", LABELS);
-    join(&world, &member, &(struct model_labels){0});
+    join(&world, &member, &(struct labels){0});
     add(&world, STR("pcns.l077777 == 'w'"));
     double start = seconds();
     world.passed_on.items[77777].value = STR("w");
@@ -170,7 +168,7 @@ static void test_many_own_labels(void **state)
     struct world world;
     struct label_member members[2] = {0};
     open_world(&world);
-    struct model_labels labels = make_labels(&world, "l", LABELS);
+    struct labels labels = make_labels(&world, "l", LABELS);
     add_many(&world, STR("l% != 'v'"), SELECTORS);
     double start = seconds();
     join(&world, &members[0], &labels);
@@ -190,7 +188,7 @@ static void test_long_selector(void **state)
     struct label_member member = {0};
     CLEANUP_BUF struct buf text = {0};
     open_world(&world);
-    join(&world, &member, &(struct model_labels){0});
+    join(&world, &member, &(struct labels){0});
     for (size_t i = 0; i < LABELS; i++)
         buf_printf(&text, "%shas(l%zu)", i > 0 ? "||" : "", i);
     double start = seconds();
@@ -207,9 +205,9 @@ static void test_relabelled_parent(void **state)
     (void)state;
     enum { PODS = 20000, SELECTORS = 5000 };
     struct world world;
-    struct model_label team = {STR("pcns.team"), STR("a")};
+    struct label team = {STR("pcns.team"), STR("a")};
     open_world(&world);
-    world.passed_on = (struct model_labels){&team, 1};
+    world.passed_on = (struct labels){&team, 1};
     join_many(&world, PODS);
     add_many(&world, STR("pcns.team == 'b' && app == 'a%'"), SELECTORS);
     double start = seconds();

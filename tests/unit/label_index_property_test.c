@@ -47,7 +47,7 @@ struct world {
     struct values passed_on[PARENTS];
     struct subject members[MEMBERS];
     struct rule rules[RULES];
-    struct model_label answer[LABELS]; /* what was said of a parent last */
+    struct label answer[LABELS]; /* what was said of a parent last */
     size_t events;
 };
 
@@ -87,28 +87,27 @@ static bool ought_to_match(const struct world *world, const struct subject *subj
 
 /* ---- the index ---- */
 
-static struct model_labels make_labels(const struct values *from, struct model_label *to)
+static struct labels make_labels(const struct values *from, struct label *to)
 {
-    struct model_labels list = {to, 0};
+    struct labels list = {to, 0};
     for (size_t i = 0; i < LABELS; i++) {
         if (from->items[i] != NULL)
-            to[list.count++] =
-                (struct model_label){str_from_c(labels[i]), str_from_c(from->items[i])};
+            to[list.count++] = (struct label){str_from_c(labels[i]), str_from_c(from->items[i])};
     }
     return list;
 }
 
-static struct model_labels on_parent_labels(void *ctx, struct str parent, struct str *prefix)
+static struct labels on_parent_labels(void *ctx, struct str parent, struct str *prefix)
 {
     struct world *world = ctx;
     size_t i = 0;
     while (!str_eq(str_from_c(parent_kinds[i].name), parent))
         i++;
     *prefix = str_from_c(parent_kinds[i].prefix);
-    struct model_labels list = make_labels(&world->passed_on[i], world->answer);
+    struct labels list = make_labels(&world->passed_on[i], world->answer);
     /* Not sorted: nothing says that they are. */
     for (size_t j = 0; j < list.count / 2; j++) {
-        struct model_label swap = list.items[j];
+        struct label swap = list.items[j];
         list.items[j] = list.items[list.count - 1 - j];
         list.items[list.count - 1 - j] = swap;
     }
@@ -131,9 +130,9 @@ static void on_match(void *ctx, struct label_selector *selector, struct label_gr
 
 static void join(struct world *world, struct subject *subject)
 {
-    struct model_label own[LABELS];
+    struct label own[LABELS];
     struct str names[MOST_PARENTS];
-    struct model_labels list = make_labels(&subject->own, own);
+    struct labels list = make_labels(&subject->own, own);
     struct model_strings parents = {names, subject->parent_count};
     for (size_t i = 0; i < subject->parent_count; i++)
         names[i] = str_from_c(parent_kinds[subject->parents[i]].name);

@@ -34,12 +34,12 @@ struct world {
 };
 
 /* "a=1 b=2", sorted. */
-static inline struct model_labels parse_labels(struct arena *arena, const char *text)
+static inline struct labels parse_labels(struct arena *arena, const char *text)
 {
-    struct model_labels labels = {arena_array(arena, strlen(text), sizeof(*labels.items)), 0};
+    struct labels labels = {arena_array(arena, strlen(text), sizeof(*labels.items)), 0};
     struct str word, rest = arena_copy(arena, str_from_c(text));
     while (rest.len > 0) {
-        struct model_label *label = &labels.items[labels.count++];
+        struct label *label = &labels.items[labels.count++];
         str_cut(rest, ' ', &word, &rest);
         str_cut(word, '=', &label->key, &label->value);
     }
@@ -55,7 +55,7 @@ static inline struct model_strings parse_names(struct arena *arena, const char *
     return names;
 }
 
-static inline struct model_labels on_parent_labels(void *ctx, struct str parent, struct str *prefix)
+static inline struct labels on_parent_labels(void *ctx, struct str parent, struct str *prefix)
 {
     struct world *world = ctx;
     *prefix = STR("");
@@ -66,7 +66,7 @@ static inline struct model_labels on_parent_labels(void *ctx, struct str parent,
         arena_free(&world->answer);
         return parse_labels(&world->answer, world->parents[i].labels);
     }
-    return (struct model_labels){NULL, 0};
+    return (struct labels){NULL, 0};
 }
 
 static inline int compare_bytes(const void *a, const void *b)
@@ -130,7 +130,7 @@ static inline void join(struct world *world, struct subject *subject, const char
                         const char *parents)
 {
     CLEANUP_ARENA struct arena arena = {0};
-    struct model_labels own = parse_labels(&arena, labels);
+    struct labels own = parse_labels(&arena, labels);
     struct model_strings names = parse_names(&arena, parents);
     label_index_join(world->index, &subject->member, &own, &names);
 }

@@ -373,6 +373,16 @@ static void test_parse_level(void **state)
     }
 }
 
+static void test_parse_format(void **state)
+{
+    (void)state;
+    enum log_format format;
+    assert_true(log_parse_format(STR("json"), &format) && format == LOG_JSON);
+    assert_true(log_parse_format(STR("logfmt"), &format) && format == LOG_LOGFMT);
+    assert_false(log_parse_format(STR("JSON"), &format));
+    assert_false(log_parse_format(STR(""), &format));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -381,7 +391,7 @@ int main(void)
         cmocka_unit_test(test_json_bytes),     cmocka_unit_test(test_cut),
         cmocka_unit_test(test_cut_keeps_json), cmocka_unit_test(test_levels),
         cmocka_unit_test(test_parse_level),    cmocka_unit_test(test_long_line),
-        cmocka_unit_test(test_dropped),
+        cmocka_unit_test(test_dropped),        cmocka_unit_test(test_parse_format),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -22,7 +22,7 @@ static inline void show_selector(struct buf *out, const char *name, const struct
     }
 }
 
-static inline void show_labels(struct buf *out, const char *name, const struct model_labels *labels)
+static inline void show_labels(struct buf *out, const char *name, const struct labels *labels)
 {
     for (size_t i = 0; i < labels->count; i++) {
         if (i == 0)

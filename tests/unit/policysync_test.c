@@ -28,7 +28,7 @@
     }
 #define LABELS(key, value)                                                                         \
     {                                                                                              \
-        (struct psync_label[]){{STR_INIT(key), STR_INIT(value)}, {STR_INIT("e"), {NULL, 0}}}, 2    \
+        (struct label[]){{STR_INIT(key), STR_INIT(value)}, {STR_INIT("e"), {NULL, 0}}}, 2          \
     }
 
 /* Every text is the number of the field that carries it. */

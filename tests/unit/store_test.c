@@ -194,6 +194,9 @@ static void test_profiles(void **state)
     check_now("without rules", store, "7 denied_by_default - - -1");
     tell(store, (struct psync_message){.kind = PSYNC_PROFILE_REMOVE, .profile_remove = STR("f")});
     check_now("removed", store, "13 missing_profile - f -1");
+    /* As a message without an id is decoded. */
+    tell(store, (struct psync_message){.kind = PSYNC_PROFILE_UPDATE});
+    check_now("one without a name", store, "13 missing_profile - f -1");
     authz_store_free(store);
 }
 
@@ -231,7 +234,7 @@ static void test_endpoint(void **state)
 
 static void tell_role(struct authz_store *store, enum psync_kind kind, struct str value)
 {
-    struct psync_label label = {STR("role"), value};
+    struct label label = {STR("role"), value};
     struct psync_labelled item = {.labels = {&label, 1}};
     if (kind == PSYNC_ACCOUNT_UPDATE || kind == PSYNC_ACCOUNT_REMOVE) {
         item.namespace = STR("client");

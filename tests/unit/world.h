@@ -105,11 +105,11 @@ static inline void tell_endpoint(struct authz_store *store, const char *policies
 /* A request; what is NULL or 0 has the value that `ask` says. */
 struct question {
     const char *source, *destination;       /* "10.0.0.1", "10.0.0.2" */
-    uint64_t source_port, destination_port; /* 40000, 80 */
+    uint32_t source_port, destination_port; /* 40000, 80 */
     bool named_port;                        /* the destination's port is given by name */
     bool udp, tcp_filter;
     const char *principal, *destination_principal; /* "spiffe://td/ns/client/sa/ann", "" */
-    struct psync_label *labels;                    /* of the source, one */
+    struct label *labels;                          /* of the source, one */
     const char *method, *path;                     /* "GET", "/" */
 };
 
