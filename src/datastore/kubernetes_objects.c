@@ -57,8 +57,8 @@ static void report(const struct kubernetes_objects *objects, struct str key,
     buf_append_str(&place, key.len > 0 && key.ptr[0] == '/' ? str_from(key, 1) : key);
     buf_append_byte(&place, '\0');
     for (size_t i = 0; i < decoded->problem_count; i++)
-        datastore_report_resource(objects->sink, place.data, 0, decoded->problems[i].warning,
-                                  decoded->problems[i].message);
+        datastore_report_object(objects->sink, place.data, decoded->problems[i].warning,
+                                decoded->problems[i].message);
 }
 
 /* Items of a list need not say what they are; what says so must be what was asked for. */
