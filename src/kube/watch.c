@@ -352,7 +352,9 @@ static void on_end(void *ctx, enum kube_outcome outcome, struct str message, uns
     forget_request(watch);
     if (outcome == KUBE_GONE)
         watch->is_expired = true;
-    watch->needs_list |= watch->is_expired;
+    /* Its version may mean nothing to a server that has taken another's place. */
+    bool is_strange = state == WATCHING && outcome == KUBE_INVALID;
+    watch->needs_list |= watch->is_expired || is_strange;
     /* Who does not come to the end of the list will not do better later. */
     if (must_list || (state == STREAMING && outcome == KUBE_SILENT))
         watch->options.no_streaming = true;
