@@ -339,6 +339,13 @@ static bool lacks_streaming(const struct kube_watch *watch, enum kube_outcome ou
             (outcome == KUBE_OK && lasted >= (uint64_t)WATCH_STREAM_LASTS * 1000));
 }
 
+/* Whether the watch was refused for its version, which may mean nothing to a server that has taken another's place. kube-apiserver
+ * says that with status 500. */
+static bool is_strange(enum kube_outcome outcome, struct str message)
+{
+    return outcome == KUBE_INVALID || str_contains(message, STR("resourceVersion: Invalid value"));
+}
+
 static void on_end(void *ctx, enum kube_outcome outcome, struct str message, unsigned retry_after)
 {
     struct kube_watch *watch = ctx;
@@ -352,9 +359,7 @@ static void on_end(void *ctx, enum kube_outcome outcome, struct str message, uns
     forget_request(watch);
     if (outcome == KUBE_GONE)
         watch->is_expired = true;
-    /* Its version may mean nothing to a server that has taken another's place. */
-    bool is_strange = state == WATCHING && outcome == KUBE_INVALID;
-    watch->needs_list |= watch->is_expired || is_strange;
+    watch->needs_list |= watch->is_expired || (state == WATCHING && is_strange(outcome, message));
     /* Who does not come to the end of the list will not do better later. */
     if (must_list || (state == STREAMING && outcome == KUBE_SILENT))
         watch->options.no_streaming = true;
