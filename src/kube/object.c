@@ -33,7 +33,7 @@ static bool on_field(void *ctx, struct str name, struct str json)
 {
     struct salvage *whole = ctx;
     CLEANUP_ARENA struct arena arena = {0};
-    struct error problem;
+    struct error problem = {.text = ""};
     bool is_object = whole->is_event && str_eq(name, STR("object"));
     if (name.len == 0) /* it is too long for a name of Kubernetes' */
         return true;
