@@ -33,12 +33,13 @@ bool datastore_is_used(const struct model_resource *resource, bool had_one)
 void datastore_log_problem(const struct datastore_problem *problem)
 {
     enum log_level level = problem->is_warning ? LOG_WARNING : LOG_ERROR;
+    const char *key = problem->is_object ? "object" : "file";
     if (problem->line == 0)
-        log_event(level, problem->what, LOG_C("file", problem->place),
+        log_event(level, problem->what, LOG_C(key, problem->place),
                   LOG_STR("problem", problem->message));
     else
-        log_event(level, problem->what, LOG_C("file", problem->place),
-                  LOG_INT("line", problem->line), LOG_STR("problem", problem->message));
+        log_event(level, problem->what, LOG_C(key, problem->place), LOG_INT("line", problem->line),
+                  LOG_STR("problem", problem->message));
 }
 
 void datastore_report(const struct datastore_sink *sink, const struct datastore_problem *problem)
@@ -49,13 +50,31 @@ void datastore_report(const struct datastore_sink *sink, const struct datastore_
         datastore_log_problem(problem);
 }
 
-void datastore_report_resource(const struct datastore_sink *sink, const char *place, unsigned line,
+static const char *what_of_resource(bool is_warning)
+{
+    return is_warning ? "Questionable resource" : "Bad resource";
+}
+
+void datastore_report_resource(const struct datastore_sink *sink, const char *file, unsigned line,
                                bool is_warning, struct str message)
 {
     const struct datastore_problem problem = {
-        .what = is_warning ? "Questionable resource" : "Bad resource",
-        .place = place,
+        .what = what_of_resource(is_warning),
+        .place = file,
         .line = line,
+        .is_warning = is_warning,
+        .message = message,
+    };
+    datastore_report(sink, &problem);
+}
+
+void datastore_report_object(const struct datastore_sink *sink, const char *object, bool is_warning,
+                             struct str message)
+{
+    const struct datastore_problem problem = {
+        .what = what_of_resource(is_warning),
+        .place = object,
+        .is_object = true,
         .is_warning = is_warning,
         .message = message,
     };

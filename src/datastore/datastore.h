@@ -13,8 +13,9 @@
 /* Something that is wrong with what the datastore holds. Borrowed. */
 struct datastore_problem {
     const char *what;  /* "Bad resource", "File cannot be read; …" */
-    const char *place; /* a file's name, or which object of the cluster */
-    unsigned line;     /* 0: not about a line */
+    const char *place; /* a file's name, or (`is_object`) which object of the cluster */
+    bool is_object;
+    unsigned line; /* 0: not about a line */
     bool is_warning;
     struct str message;
 };
@@ -37,8 +38,11 @@ void datastore_log_problem(const struct datastore_problem *problem);
 
 /* For datastores: tells the sink, or the log. */
 void datastore_report(const struct datastore_sink *sink, const struct datastore_problem *problem);
-/* The same of a resource that is bad, or (`is_warning`) questionable. */
-void datastore_report_resource(const struct datastore_sink *sink, const char *place, unsigned line,
+/* The same of a resource in a file that is bad, or (`is_warning`) questionable. */
+void datastore_report_resource(const struct datastore_sink *sink, const char *file, unsigned line,
                                bool is_warning, struct str message);
+/* The same of an object of a cluster: "KIND NAMESPACE/NAME". */
+void datastore_report_object(const struct datastore_sink *sink, const char *object, bool is_warning,
+                             struct str message);
 
 #endif

@@ -5,6 +5,9 @@
 #include "base/list.h"
 #include "model/decode.h"
 
+/* What is told of one object. Who may write one policy is not to fill the logs of all nodes. */
+enum { PROBLEMS_TOLD = 20 };
+
 struct known_object {
     uint64_t version;                  /* a hash of its resourceVersion */
     struct known_object *next_renamed; /* another that means the same under another name */
@@ -52,13 +55,21 @@ static struct str object_key(const struct doc_node *object, struct buf *out)
 static void report(const struct kubernetes_objects *objects, struct str key,
                    const struct model_decoded *decoded)
 {
-    CLEANUP_BUF struct buf place = {0};
+    CLEANUP_BUF struct buf place = {0}, rest = {0};
     buf_printf(&place, "%.*s ", STR_ARG(objects->kind));
     buf_append_str(&place, key.len > 0 && key.ptr[0] == '/' ? str_from(key, 1) : key);
     buf_append_byte(&place, '\0');
-    for (size_t i = 0; i < decoded->problem_count; i++)
-        datastore_report_resource(objects->sink, place.data, 0, decoded->problems[i].warning,
-                                  decoded->problems[i].message);
+    size_t count = decoded->problem_count, told = count > PROBLEMS_TOLD ? PROBLEMS_TOLD : count;
+    for (size_t i = 0; i < told; i++)
+        datastore_report_object(objects->sink, place.data, decoded->problems[i].warning,
+                                decoded->problems[i].message);
+    if (told == count)
+        return;
+    bool is_warning = true;
+    for (size_t i = told; i < count; i++)
+        is_warning &= decoded->problems[i].warning;
+    buf_printf(&rest, "and %zu problems more", count - told);
+    datastore_report_object(objects->sink, place.data, is_warning, buf_str(&rest));
 }
 
 /* Items of a list need not say what they are; what says so must be what was asked for. */

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "kube/object.h"
 #include "kube/pause.h"
 #include "kube/split.h"
 #include "kube/url.h"
@@ -25,11 +26,11 @@ static bool on_item(void *ctx, struct str json)
 {
     struct kubernetes_reread *reread = ctx;
     CLEANUP_ARENA struct arena arena = {0};
-    struct doc_file file = doc_load(&arena, json, true);
-    if (file.count != 1 || file.entries[0].failed)
+    struct error unused;
+    const struct doc_node *object = kube_object_load(&arena, json, &unused);
+    if (object == NULL)
         return false;
-    kubernetes_objects_take_wanted(reread->options.objects, buf_str(&reread->key),
-                                   file.entries[0].root);
+    kubernetes_objects_take_wanted(reread->options.objects, buf_str(&reread->key), object);
     return true;
 }
 

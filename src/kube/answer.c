@@ -22,13 +22,8 @@ enum kube_outcome kube_answer_outcome(long status)
     }
 }
 
-enum kube_outcome kube_answer_whole_outcome(long status, struct str body)
-{
-    enum kube_outcome outcome = kube_answer_outcome(status);
-    return outcome == KUBE_NOT_FOUND && !kube_missing_is_said(body) ? KUBE_FAILED : outcome;
-}
-
-struct str kube_answer_message(struct str body)
+/* Of the body of an answer that is no 2xx: the `message` of a Status object, or as much of another as fits into a line. */
+static struct str find_message(struct str body)
 {
     struct str rest = body;
     const struct str key = STR("\"message\":\"");
@@ -39,6 +34,22 @@ struct str kube_answer_message(struct str body)
     while (len < rest.len && rest.ptr[len] != '"')
         len += rest.ptr[len] == '\\' ? 2 : 1;
     return len > 0 && len <= rest.len ? str_head(rest, len) : str_head(body, 200);
+}
+
+enum kube_outcome kube_answer_conclude(struct buf *out, long status, struct str body)
+{
+    enum kube_outcome outcome = kube_answer_outcome(status);
+    if (outcome == KUBE_OK)
+        return outcome;
+    buf_printf(out, "HTTP status %ld: ", status);
+    buf_append_str(out, find_message(body));
+    return outcome == KUBE_NOT_FOUND && !kube_missing_is_said(body) ? KUBE_FAILED : outcome;
+}
+
+unsigned kube_answer_retry_after(curl_off_t seconds)
+{
+    enum { TOO_LONG = 3600 };
+    return seconds > 0 && seconds < TOO_LONG ? (unsigned)seconds : 0;
 }
 
 void kube_answer_append_problem(struct buf *out, struct str text)

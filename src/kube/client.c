@@ -110,19 +110,15 @@ static void finish(struct kube_request *request, CURLcode code)
     CLEANUP_BUF struct buf message = {0};
     curl->easy_getinfo(request->handle.easy, CURLINFO_RESPONSE_CODE, &status);
     curl->easy_getinfo(request->handle.easy, CURLINFO_RETRY_AFTER, &retry_after);
-    enum kube_outcome outcome = kube_answer_outcome(status);
-    if (code != CURLE_OK) {
-        outcome = KUBE_FAILED;
+    enum kube_outcome outcome = KUBE_FAILED;
+    if (code == CURLE_OK || request->error_body.len == ERROR_LIMIT) {
+        outcome = kube_answer_conclude(&message, status, buf_str(&request->error_body));
+    } else {
         const char *why = request->handle.error;
         kube_answer_append_problem(&message,
                                    str_from_c(why[0] != '\0' ? why : curl->easy_strerror(code)));
-    } else if (outcome != KUBE_OK) {
-        buf_printf(&message, "HTTP status %ld: ", status);
-        buf_append_str(&message, kube_answer_message(buf_str(&request->error_body)));
-        outcome = kube_answer_whole_outcome(status, buf_str(&request->error_body));
     }
-    end_request(request, outcome, buf_str(&message),
-                retry_after > 0 && retry_after < 3600 ? (unsigned)retry_after : 0);
+    end_request(request, outcome, buf_str(&message), kube_answer_retry_after(retry_after));
 }
 
 /* Tells the requests that libcurl is done with. */
@@ -307,7 +303,6 @@ static size_t on_body(char *data, size_t size, size_t count, void *ctx)
     struct kube_client *client = request->client;
     size_t len = size * count;
     long status = 0;
-    request->last_heard = loop_now(client->loop);
     count_bytes(request);
     if (request->is_cancelled || request->is_over)
         return 0;
@@ -320,11 +315,13 @@ static size_t on_body(char *data, size_t size, size_t count, void *ctx)
     client->curl->easy_getinfo(request->handle.easy, CURLINFO_RESPONSE_CODE, &status);
     if (kube_answer_outcome(status) == KUBE_OK) {
         request->has_data = true;
+        request->last_heard = loop_now(client->loop);
         return request->callbacks.on_data(request->callbacks.ctx, str_make(data, len)) ? len : 0;
     }
+    /* A refusal must come to its end in time, and is over when it is too long: else it would hold up what is asked for next. */
     size_t room = ERROR_LIMIT - request->error_body.len;
     buf_append(&request->error_body, data, len < room ? len : room);
-    return len;
+    return len < room ? len : 0;
 }
 
 /* ---- the start of a request ---- */
@@ -364,7 +361,11 @@ static bool submit(struct kube_request *request, const struct kube_secret *secre
     curl->easy_setopt(easy, CURLOPT_WRITEDATA, request);
     if (client->doubted != 0 && loop_now(client->loop) - client->doubted < DOUBT)
         curl->easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L);
-    curl->multi_add_handle(client->multi, easy);
+    CURLMcode code = curl->multi_add_handle(client->multi, easy);
+    if (code != CURLM_OK) {
+        kube_handle_close(&request->handle);
+        return error_set(err, "libcurl does not take the request: %s", curl->multi_strerror(code));
+    }
     request->secret_version = secret->version;
     request->last_heard = loop_now(client->loop);
     return true;

@@ -37,12 +37,13 @@ struct kube_callbacks {
     /* Behind the data that came together, and before the end; may be NULL. */
     void (*on_turn_end)(void *ctx);
     /* Called once, last, unless cancelled; never from within kube_request_start. `message` is for people; `retry_after`:
-     * seconds that the server asks for, 0: it does not say. */
+     * seconds that the server asks for, less than an hour, 0: it does not say. */
     void (*on_end)(void *ctx, enum kube_outcome outcome, struct str message, unsigned retry_after);
     void *ctx;
 };
 
-/* GETs a path with its query ("/api/v1/pods?watch=1"). `silence`: milliseconds without a byte after which it is given up; 0: none. While
+/* GETs a path with its query ("/api/v1/pods?watch=1"). `silence`: milliseconds without a byte after which it is given up, of a refusal
+ * in all; 0: none. While
  * a program is asked for credentials, a minute at most, it is held, which does not count as silence. */
 struct kube_request *kube_request_start(struct kube_client *client, const char *path,
                                         uint64_t silence, const struct kube_callbacks *callbacks);

@@ -6,7 +6,8 @@
  *
  * Paths in a kubeconfig are relative to its folder. Where both a file and its contents are given, the contents count; a token file goes
  * before a token, and either, or a username, before a program. What cannot be honoured is an error: impersonation, and the old
- * auth-provider plug-ins, without which one would be somebody else than was meant; and what contradicts itself.
+ * auth-provider plug-ins, without which one would be somebody else than was meant; and what contradicts itself, as two users of one name
+ * in one file do.
  *
  * Source: Kubernetes' documentation, "Organizing Cluster Access Using kubeconfig Files"; client.authentication.k8s.io.
  */

@@ -60,14 +60,20 @@ bool config_read_files(struct arena *arena, const char *paths, struct config_fil
 
 /* ---- finding ---- */
 
-static const struct doc_node *find_named(const struct doc_node *list, const char *name)
+/* The entries of that name; *entry: the first, or NULL. */
+static size_t find_named(const struct doc_node *list, const char *name,
+                         const struct doc_node **entry)
 {
+    size_t found = 0;
+    *entry = NULL;
     for (size_t i = 0; list != NULL && list->type == DOC_LIST && i < list->count; i++) {
         const struct doc_node *own = doc_get(list->items[i], STR("name"));
-        if (own != NULL && own->type == DOC_STRING && str_eq(own->text, str_from_c(name)))
-            return list->items[i];
+        if (own == NULL || own->type != DOC_STRING || !str_eq(own->text, str_from_c(name)))
+            continue;
+        if (found++ == 0)
+            *entry = list->items[i];
     }
-    return NULL;
+    return found;
 }
 
 /* A field of ours that holds something else than it should would count as one that is not there: a user without a token, say. */
@@ -108,22 +114,24 @@ static bool check_fields(const struct config_item *item, struct error *err)
     return true;
 }
 
-/* The first file that has it counts. */
+/* The first file that has it counts; item->node is NULL if none has. False: a file has it twice, so that nobody knows which is meant. */
 static bool find_item(const struct config_files *files, const char *kind, const char *name,
-                      struct config_item *item)
+                      struct config_item *item, struct error *err)
 {
     CLEANUP_BUF struct buf plural = {0};
     buf_printf(&plural, "%ss", kind);
-    for (size_t i = 0; i < files->count; i++) {
-        const struct doc_node *entry =
-            find_named(doc_get(files->items[i].root, buf_str(&plural)), name);
+    *item = (struct config_item){.kind = kind, .name = name};
+    for (size_t i = 0; i < files->count && item->node == NULL; i++) {
+        const struct config_file *file = &files->items[i];
+        const struct doc_node *entry;
+        if (find_named(doc_get(file->root, buf_str(&plural)), name, &entry) > 1)
+            return error_set(err, "kubeconfig %s has %s %s twice", file->path, kind,
+                             quote(str_from_c(name)).text);
         const struct doc_node *node = doc_get(entry, str_from_c(kind));
-        if (node == NULL || node->type != DOC_MAP)
-            continue;
-        *item = (struct config_item){kind, name, files->items[i].path, node};
-        return true;
+        if (node != NULL && node->type == DOC_MAP)
+            *item = (struct config_item){kind, name, file->path, node};
     }
-    return false;
+    return true;
 }
 
 bool config_find_context(const struct config_files *files, struct config_item *context,
@@ -136,7 +144,9 @@ bool config_find_context(const struct config_files *files, struct config_item *c
     }
     if (name == NULL)
         return error_set(err, "kubeconfig %s has no current-context", files->items[0].path);
-    if (!find_item(files, "context", name, context))
+    if (!find_item(files, "context", name, context, err))
+        return false;
+    if (context->node == NULL)
         return error_set(err, "kubeconfig %s has no context %s", files->items[0].path,
                          quote(str_from_c(name)).text);
     return check_fields(context, err);
@@ -148,7 +158,9 @@ bool config_find(const struct config_files *files, const char *kind, const char 
     if (name == NULL)
         return error_set(err, "kubeconfig %s: context %s names no %s", context->file, context->name,
                          kind);
-    if (!find_item(files, kind, name, item))
+    if (!find_item(files, kind, name, item, err))
+        return false;
+    if (item->node == NULL)
         return error_set(err, "kubeconfig %s: there is no %s %s, which context %s names",
                          context->file, kind, quote(str_from_c(name)).text, context->name);
     return check_fields(item, err);

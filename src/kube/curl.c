@@ -23,7 +23,7 @@ static const struct function functions[] = {
     FUNCTION(easy_strerror),    FUNCTION(multi_init),          FUNCTION(multi_setopt),
     FUNCTION(multi_add_handle), FUNCTION(multi_remove_handle), FUNCTION(multi_assign),
     FUNCTION(multi_info_read),  FUNCTION(multi_socket_action), FUNCTION(multi_cleanup),
-    FUNCTION(slist_append),     FUNCTION(slist_free_all),
+    FUNCTION(multi_strerror),   FUNCTION(slist_append),        FUNCTION(slist_free_all),
 };
 
 static bool load_functions(void *library, struct kube_curl *curl, struct error *err)

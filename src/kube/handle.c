@@ -1,10 +1,13 @@
 #include "kube/handle.h"
 
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 
-enum { CONNECT_PATIENCE = 10 * 1000 };
+#include "base/disk.h"
+
+enum { CONNECT_PATIENCE = 10 * 1000, PEM_LIMIT = 1024 * 1024 };
 
 /* Half a minute without an acknowledgement: the peer, or the way to it, is gone. */
 static int set_socket_options(void *ctx, curl_socket_t fd, curlsocktype purpose)
@@ -20,7 +23,7 @@ static int set_socket_options(void *ctx, curl_socket_t fd, curlsocktype purpose)
 static bool check_taken(const struct kube_handle *handle, CURLcode code, const char *what,
                         struct error *err)
 {
-    return code == CURLE_OK || error_set(err, "this libcurl does not take %s: %s", what,
+    return code == CURLE_OK || error_set(err, "this libcurl does not take the %s: %s", what,
                                          handle->curl->easy_strerror(code));
 }
 
@@ -37,6 +40,23 @@ static bool set_pem(struct kube_handle *handle, CURLoption file, CURLoption blob
     return check_taken(handle, code, what, err);
 }
 
+/* Of what shows who we are. libcurl would use a connection again that was made with a file of the same name, whatever is in it now: once the
+ * certificate has expired, its successor would never be shown. */
+static bool set_own_pem(struct kube_handle *handle, CURLoption blob, const struct kube_pem *pem,
+                        const char *what, struct error *err)
+{
+    WIPE_BUF struct buf text = {0};
+    struct kube_pem own = {.data = pem->data};
+    if (own.data.len == 0 && pem->path != NULL) {
+        if (disk_read(AT_FDCWD, pem->path, true, PEM_LIMIT, &text, err) != DISK_READ)
+            return error_prefix(err, "%s", what);
+        if (text.len == 0)
+            return error_set(err, "%s: %s is empty", what, quote(str_from_c(pem->path)).text);
+        own.data = buf_str(&text);
+    }
+    return set_pem(handle, blob, blob, &own, what, err);
+}
+
 static bool set_tls(struct kube_handle *handle, const struct kube_secret *secret, struct error *err)
 {
     const struct kube_curl *curl = handle->curl;
@@ -51,13 +71,12 @@ static bool set_tls(struct kube_handle *handle, const struct kube_secret *secret
         curl->easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 0L);
         curl->easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 0L);
     }
-    return check_taken(handle, code, "TLS 1.2 as the oldest version", err) &&
+    return check_taken(handle, code, "oldest version of TLS, 1.2", err) &&
            set_pem(handle, CURLOPT_CAINFO, CURLOPT_CAINFO_BLOB, &config->ca,
-                   "the certificate-authority", err) &&
-           set_pem(handle, CURLOPT_SSLCERT, CURLOPT_SSLCERT_BLOB, &secret->certificate,
-                   "the client-certificate", err) &&
-           set_pem(handle, CURLOPT_SSLKEY, CURLOPT_SSLKEY_BLOB, &secret->key, "the client-key",
-                   err);
+                   "certificate-authority", err) &&
+           set_own_pem(handle, CURLOPT_SSLCERT_BLOB, &secret->certificate, "client-certificate",
+                       err) &&
+           set_own_pem(handle, CURLOPT_SSLKEY_BLOB, &secret->key, "client-key", err);
 }
 
 static void set_identity(struct kube_handle *handle, const struct kube_secret *secret)
@@ -129,7 +148,7 @@ static bool set_proxy(struct kube_handle *handle, struct error *err)
     buf_append_byte(&url, '\0');
     CURLcode code = curl->easy_setopt(handle->easy, CURLOPT_PROXY, url.data);
     curl->easy_setopt(handle->easy, CURLOPT_NOPROXY, ""); /* whatever no_proxy says */
-    return check_taken(handle, code, "the proxy", err);
+    return check_taken(handle, code, "proxy", err);
 }
 
 static void set_options(struct kube_handle *handle)

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/log.h"
+#include "kube/object.h"
 #include "kube/pause.h"
 #include "kube/problem.h"
 #include "kube/split.h"
@@ -125,18 +126,6 @@ static void set_version(struct kube_watch *watch, const struct doc_node *object)
     buf_append_str(&watch->version, version);
 }
 
-/* NULL, with watch->why: it is no JSON object. */
-static const struct doc_node *load(struct kube_watch *watch, struct arena *arena, struct str json)
-{
-    struct doc_file file = doc_load(arena, json, true);
-    if (file.count == 1 && !file.entries[0].failed && file.entries[0].root->type == DOC_MAP)
-        return file.entries[0].root;
-    error_set(&watch->why, "the API server sent no JSON object: %s",
-              file.count == 1 && file.entries[0].failed ? file.entries[0].error.text
-                                                        : "it is another value");
-    return NULL;
-}
-
 static bool tell_object(struct kube_watch *watch, const struct doc_node *object, bool is_deleted)
 {
     if (doc_get_text(doc_get(object, STR("metadata")), STR("name")).len == 0)
@@ -155,7 +144,7 @@ static bool on_item(void *ctx, struct str json)
 {
     struct kube_watch *watch = ctx;
     CLEANUP_ARENA struct arena arena = {0};
-    const struct doc_node *object = load(watch, &arena, json);
+    const struct doc_node *object = kube_object_load(&arena, json, &watch->why);
     return object != NULL && tell_object(watch, object, false);
 }
 
@@ -165,7 +154,7 @@ static bool on_field(void *ctx, struct str name, struct str json)
     CLEANUP_ARENA struct arena arena = {0};
     if (!str_eq(name, STR("metadata")))
         return true;
-    const struct doc_node *metadata = load(watch, &arena, json);
+    const struct doc_node *metadata = kube_object_load(&arena, json, &watch->why);
     if (metadata == NULL)
         return false;
     struct str version = doc_get_text(metadata, STR("resourceVersion"));
@@ -210,7 +199,7 @@ static bool on_event(void *ctx, struct str json)
 {
     struct kube_watch *watch = ctx;
     CLEANUP_ARENA struct arena arena = {0};
-    const struct doc_node *event = load(watch, &arena, json);
+    const struct doc_node *event = kube_object_load(&arena, json, &watch->why);
     if (event == NULL)
         return false;
     struct str type = doc_get_text(event, STR("type"));
@@ -350,6 +339,13 @@ static bool lacks_streaming(const struct kube_watch *watch, enum kube_outcome ou
             (outcome == KUBE_OK && lasted >= (uint64_t)WATCH_STREAM_LASTS * 1000));
 }
 
+/* Whether the watch was refused for its version, which may mean nothing to a server that has taken another's place. kube-apiserver
+ * says that with status 500. */
+static bool is_strange(enum kube_outcome outcome, struct str message)
+{
+    return outcome == KUBE_INVALID || str_contains(message, STR("resourceVersion: Invalid value"));
+}
+
 static void on_end(void *ctx, enum kube_outcome outcome, struct str message, unsigned retry_after)
 {
     struct kube_watch *watch = ctx;
@@ -363,7 +359,7 @@ static void on_end(void *ctx, enum kube_outcome outcome, struct str message, uns
     forget_request(watch);
     if (outcome == KUBE_GONE)
         watch->is_expired = true;
-    watch->needs_list |= watch->is_expired;
+    watch->needs_list |= watch->is_expired || (state == WATCHING && is_strange(outcome, message));
     /* Who does not come to the end of the list will not do better later. */
     if (must_list || (state == STREAMING && outcome == KUBE_SILENT))
         watch->options.no_streaming = true;

@@ -4,6 +4,8 @@
  *      ▲                   │
  *      └── 410: too old ───┘      any other end: on from the last resource version, after a pause (kube/pause.h)
  *
+ * A version that the server does not understand is as good as one that is too old.
+ *
  * Lists are read object by object, as they come. The first is asked of the server's cache, so that a node that starts costs etcd
  * nothing; one after a 410 is consistent. Where the server streams lists, all are, and come from its cache all the same.
  *

@@ -13,7 +13,7 @@
  *
  * Plain YAML scalars have the types of YAML 1.1 as Kubernetes' tools read them: `true`, `no`, `on`, `y` are booleans,
  * `12`, `0x1f` integers, `1.5`, `1e3` numbers, `~` and nothing null; all else, and all quoted text, strings. Integers
- * beyond 64 bits are numbers (in JSON an error).
+ * beyond 64 bits are numbers, in JSON too.
  * Anchors, aliases and merge keys (`<<`) work. An aliased value is one node that stands in many places; its lines are
  * those of the anchor.
  *

@@ -6,6 +6,7 @@
  * stand where they may, jansson finds out in the pieces. */
 #include "model/doc_parse.h"
 
+#include <errno.h>
 #include <jansson.h>
 #include <stdlib.h>
 #include <sys/random.h>
@@ -106,6 +107,18 @@ static bool walk_list(struct walker *w, json_t *value, struct doc_node *node, un
     return true;
 }
 
+/* What is written as an integer, and fits. */
+static bool parse_integer(const char *text, int64_t *value)
+{
+    char *end;
+    errno = 0;
+    long long integer = strtoll(text, &end, 10);
+    if (errno != 0 || *end != '\0') /* a fraction, an exponent */
+        return false;
+    *value = integer;
+    return true;
+}
+
 static void walk_scalar(struct walker *w, json_t *value, struct doc_node *node)
 {
     if (json_is_string(value)) {
@@ -119,13 +132,9 @@ static void walk_scalar(struct walker *w, json_t *value, struct doc_node *node)
     if (json_is_boolean(value)) {
         node->type = DOC_BOOL;
         node->boolean = json_is_true(value);
-    } else if (json_is_integer(value)) {
-        node->type = DOC_INT;
-        node->integer = json_integer_value(value);
-        node->number = (double)node->integer;
     } else if (json_is_real(value)) {
-        node->type = DOC_FLOAT;
         node->number = json_real_value(value);
+        node->type = parse_integer(node->text.ptr, &node->integer) ? DOC_INT : DOC_FLOAT;
     }
 }
 
@@ -188,7 +197,10 @@ static struct doc_node *parse(struct arena *arena, struct doc_entry *entry,
     struct str text = piece->text;
     if (!check_size(entry, text, piece->line))
         return NULL;
-    json_t *tree = json_loadb(text.ptr, text.len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
+    /* As real numbers, since an integer of more than 64 bits is no error: Kubernetes writes 1e20 as one, and takes it where a policy may
+     * have any number. */
+    const size_t flags = JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_DECODE_INT_AS_REAL;
+    json_t *tree = json_loadb(text.ptr, text.len, flags, &error);
     if (tree == NULL) {
         fail_parser(entry, piece, &error);
         return NULL;

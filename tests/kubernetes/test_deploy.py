@@ -12,6 +12,7 @@ from objects import new_object
 from waiting import wait_until
 
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy" / "kubernetes"
+PLACES = ("FELIX_HEALTHHOST", "FELIX_HEALTHPORT", "FELIX_PROMETHEUSMETRICSPORT")
 NAMESPACE, ACCOUNT = "dikast-system", "felix"
 
 
@@ -67,8 +68,13 @@ def test_felix_runs_as_the_manifest_says(deployed: Cluster) -> None:
     container = daemon_set["spec"]["template"]["spec"]["containers"][0]
     assert container["image"].startswith("dikast/felix:")
     assert container["args"] == ["--datastore", "kubernetes", "--policy-sync-prefix", "/var/run/nodeagent"]
-    named = [each["name"] for each in container["env"]]
-    assert named == ["FELIX_FELIXHOSTNAME", "FELIX_HEALTHENABLED"]
+    given = {each["name"]: each.get("value") for each in container["env"]}
+    assert set(given) == {"FELIX_FELIXHOSTNAME", "FELIX_HEALTHENABLED", *PLACES}
+    # The probes must not be answered by upstream's node agent, which may have its own ports of the same node.
+    for probe in ("livenessProbe", "readinessProbe"):
+        asked = container[probe]["httpGet"]
+        assert (asked["host"], str(asked["port"])) == (given["FELIX_HEALTHHOST"], given["FELIX_HEALTHPORT"])
+    assert not {"9099", "9091"} & {given[name] for name in PLACES}
 
 
 def test_flexvolume_driver_beside_it(deployed: Cluster) -> None:

@@ -136,7 +136,7 @@ def expect_words(felix: ClusterAgent, share: dict[str, str]) -> None:
 
 def says(felix: ClusterAgent, path: str, words: str) -> bool:
     """Whether any of the words, divided by |, stand in what it says of a kind, or of an object."""
-    said = [line["problem"] for line in felix.lines() if line.get("resource") == path or "file" in line]
+    said = [line["problem"] for line in felix.lines() if line.get("resource") == path or "object" in line]
     return any(word in problem for word in words.split("|") for problem in said)
 
 

@@ -200,7 +200,9 @@ static void test_json(void **state)
         {"{\"a\\u0000\": 1}",
          "1! line 1: NUL byte in object key not supported near '\"a\\u0000\"'"},
         {"{a: 1}", "1! line 1: string or '}' expected near 'a'"},
-        {"99999999999999999999", "1! line 1: too big integer near '99999999999999999999'"},
+        {"[9223372036854775807, -9223372036854775808, -0, 1e2]",
+         "1: [i9223372036854775807, i-9223372036854775808, i0, f100]"},
+        {"[9223372036854775808, -100000000000000000000]", "1: [f9.22337e+18, f-1e+20]"},
         {"\xef\xbb\xbf{}", "1: {}"},
     };
     assert_examples(examples, sizeof(examples) / sizeof(examples[0]), true);

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "client_world.h"
+#include "kube/curl.h"
 
 /* ---- outcomes ---- */
 
@@ -104,6 +105,12 @@ static void test_messages(void **state)
     }
 }
 
+static void send_byte(void *ctx)
+{
+    struct world *world = ctx;
+    api_server_send(&world->server, STR("y"));
+}
+
 /* Of a long answer no more is kept than is needed; of it all that is no Status, a line. */
 static void test_long_refusal(void **state)
 {
@@ -123,6 +130,38 @@ static void test_long_refusal(void **state)
             "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"));
     call_free(&call);
     world_end(&world);
+}
+
+/* One that has no end is over when no more of it is kept, or its time is. */
+static void test_endless_refusal(void **state)
+{
+    (void)state;
+    static char much[16 * 1024];
+    memset(much, 'x', sizeof(much));
+    const struct {
+        struct str body;
+        enum kube_outcome outcome;
+        uint64_t least, most;
+    } cases[] = {
+        {str_make(much, sizeof(much)), KUBE_FORBIDDEN, 0, 1000},
+        {STR("x"), KUBE_SILENT, 20000, 25100},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct world world = {.reply = {.status = 403, .body = cases[i].body, .ending = API_OPEN}};
+        struct call call = {0};
+        struct loop_timer timer = {.callback = send_byte, .ctx = &world};
+        world_start(&world, "");
+        uint64_t begun = loop_now(world.loop);
+        call_start(&call, &world, "/", 20000);
+        loop_arm(world.loop, &timer, 14000);
+        loop_run(world.loop);
+        uint64_t took = loop_now(world.loop) - begun;
+        loop_disarm(world.loop, &timer);
+        CHECK("outcome", call.outcome == cases[i].outcome);
+        CHECK("time", took >= cases[i].least && took < cases[i].most);
+        call_free(&call);
+        world_end(&world);
+    }
 }
 
 /* A message behind what is kept is not looked for. */
@@ -158,6 +197,32 @@ static void test_cannot_connect(void **state)
     call_free(&call);
     kube_client_free(world.client);
     loop_free(world.loop);
+}
+
+static CURLMcode take_none(CURLM *multi, CURL *easy)
+{
+    (void)multi;
+    (void)easy;
+    return CURLM_OUT_OF_MEMORY;
+}
+
+static void test_libcurl_refuses(void **state)
+{
+    (void)state;
+    struct world world = {.reply = {.body = STR("x")}};
+    struct call call = {0};
+    struct error err;
+    struct kube_curl *curl = (struct kube_curl *)kube_curl_load(&err);
+    struct kube_curl sound = *curl;
+    world_start(&world, "");
+    curl->multi_add_handle = take_none;
+    call_run(&call, &world, "/");
+    curl->multi_add_handle = sound.multi_add_handle;
+    CHECK("refused", call.outcome == KUBE_FAILED && world.asked == 0);
+    check_text("refused", buf_str(&call.message),
+               STR("libcurl does not take the request: Out of memory"));
+    call_free(&call);
+    world_end(&world);
 }
 
 static void test_data_that_makes_no_sense(void **state)
@@ -375,8 +440,10 @@ int main(void)
         cmocka_unit_test(test_outcomes),
         cmocka_unit_test(test_messages),
         cmocka_unit_test(test_long_refusal),
+        cmocka_unit_test(test_endless_refusal),
         cmocka_unit_test(test_long_status),
         cmocka_unit_test(test_cannot_connect),
+        cmocka_unit_test(test_libcurl_refuses),
         cmocka_unit_test(test_data_that_makes_no_sense),
         cmocka_unit_test(test_request),
         cmocka_unit_test(test_identities),

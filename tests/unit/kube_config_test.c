@@ -194,6 +194,11 @@ static const struct {
     {"{current-context: c, contexts: [{name: c, context: {cluster: k, user: u}}], clusters: "
      "[{name: k, cluster: {" SERVER "}}]}",
      "kubeconfig ./config: there is no user \"u\", which context c names"},
+    {"{current-context: c, contexts: [{name: c, context: {cluster: k}}, {name: c}]}",
+     "kubeconfig ./config has context \"c\" twice"},
+    {"{current-context: c, contexts: [{name: c, context: {cluster: k, user: u}}], clusters: "
+     "[{name: k, cluster: {" SERVER "}}], users: [{name: u, user: {}}, {name: u, user: {}}]}",
+     "kubeconfig ./config has user \"u\" twice"},
 
     {FILE_OF("{}", "{}"), "./config: cluster k has no server"},
     {FILE_OF("{server: ''}", "{}"), "./config: cluster k has no server"},

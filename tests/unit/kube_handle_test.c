@@ -2,6 +2,7 @@
 #include "kube/handle.h"
 
 #include "check.h"
+#include "folder.h"
 
 /* "OPTION=VALUE" of each, of those that have a number or a text. */
 static struct buf told;
@@ -18,6 +19,9 @@ static CURLcode take_down(CURL *easy, CURLoption option, ...)
                option == CURLOPT_PASSWORD || option == CURLOPT_URL) {
         const char *text = va_arg(args, const char *);
         buf_printf(&told, "%d=%s\n", (int)option, text != NULL ? text : "NULL");
+    } else if (option > CURLOPTTYPE_BLOB) {
+        const struct curl_blob *blob = va_arg(args, const struct curl_blob *);
+        buf_printf(&told, "%d=%.*s\n", (int)option, (int)blob->len, (const char *)blob->data);
     }
     va_end(args);
     return CURLE_OK;
@@ -124,6 +128,45 @@ static void test_identity(void **state)
     check_option("a token", CURLOPT_USERNAME, NULL);
 }
 
+/* ---- certificates ---- */
+
+/* libcurl goes by what is in the files, since it uses connections of the same certificate again. */
+static void test_own_files(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *path, *error; /* NULL: none */
+    } cases[] = {
+        {"sound", NULL},
+        {"empty", "client-certificate: \"empty\" is empty"},
+        {"missing", "client-certificate: "},
+    };
+    struct error err;
+    const struct kube_config config = {.server = "https://h"};
+    const struct kube_curl *real = kube_curl_load(&err);
+    assert_non_null(real);
+    struct kube_curl curl = *real;
+    curl.easy_setopt = take_down;
+    folder_write("sound", STR("PEM"), 0600);
+    folder_write("empty", STR(""), 0600);
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        const struct kube_pem pem = {.path = cases[i].path};
+        const struct kube_secret secret = {.certificate = pem, .key = pem};
+        struct kube_handle handle = {0};
+        told.len = 0;
+        err.text[0] = '\0';
+        bool ok = kube_handle_open(&handle, &curl, &config, "/api", &secret, &err);
+        buf_append_byte(&told, '\0');
+        check_number(cases[i].path, ok, cases[i].error == NULL);
+        if (ok)
+            check_option(cases[i].path, CURLOPT_SSLCERT_BLOB, "PEM");
+        if (ok)
+            check_option(cases[i].path, CURLOPT_SSLKEY_BLOB, "PEM");
+        CHECK(cases[i].path, ok || strncmp(err.text, cases[i].error, strlen(cases[i].error)) == 0);
+        kube_handle_close(&handle);
+    }
+}
+
 /* ---- a libcurl that does without ---- */
 
 static CURLoption refused;
@@ -138,7 +181,7 @@ static CURLcode take_all_but_one(CURL *easy, CURLoption option, ...)
 static void test_not_taken(void **state)
 {
     (void)state;
-    const struct kube_pem file = {.path = "/f"}, data = {.data = STR("PEM")};
+    const struct kube_pem file = {.path = "f"}, data = {.data = STR("PEM")};
     const struct {
         CURLoption option;
         struct kube_pem pem;
@@ -147,10 +190,10 @@ static void test_not_taken(void **state)
         {CURLOPT_CAINFO_BLOB, data, "the certificate-authority"},
         {CURLOPT_CAINFO, file, "the certificate-authority"},
         {CURLOPT_SSLCERT_BLOB, data, "the client-certificate"},
-        {CURLOPT_SSLCERT, file, "the client-certificate"},
         {CURLOPT_SSLKEY_BLOB, data, "the client-key"},
-        {CURLOPT_SSLKEY, file, "the client-key"},
-        {CURLOPT_SSLVERSION, file, "TLS 1.2"},
+        {CURLOPT_SSLCERT_BLOB, file, "the client-certificate"},
+        {CURLOPT_SSLKEY_BLOB, file, "the client-key"},
+        {CURLOPT_SSLVERSION, file, "TLS, 1.2"},
         {CURLOPT_PROXY, file, "the proxy"},
         {CURLOPT_CAINFO_BLOB, file, NULL},
         {CURLOPT_CAPATH, file, NULL},
@@ -161,6 +204,7 @@ static void test_not_taken(void **state)
     assert_non_null(real);
     struct kube_curl curl = *real;
     curl.easy_setopt = take_all_but_one;
+    folder_write("f", STR("PEM"), 0600);
     for (size_t i = 0; i < COUNT(cases); i++) {
         const struct kube_config config = {
             .server = "https://h", .proxy = "http://p", .ca = cases[i].pem};
@@ -177,20 +221,18 @@ static void test_not_taken(void **state)
     }
 }
 
-static int free_told(void **state)
+static int leave(void **state)
 {
-    (void)state;
     buf_free(&told);
-    return 0;
+    return folder_leave(state);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_tls),
-        cmocka_unit_test(test_proxy),
-        cmocka_unit_test(test_identity),
+        cmocka_unit_test(test_tls),       cmocka_unit_test(test_proxy),
+        cmocka_unit_test(test_identity),  cmocka_unit_test(test_own_files),
         cmocka_unit_test(test_not_taken),
     };
-    return cmocka_run_group_tests(tests, NULL, free_told);
+    return cmocka_run_group_tests(tests, folder_enter, leave);
 }

@@ -359,6 +359,24 @@ static void test_a_problem_is_told_once_a_version(void **state)
 
 /* ---- memory ---- */
 
+/* Of one that has many, most are only counted. */
+static void test_many_problems(void **state)
+{
+    (void)state;
+    CLEANUP_BUF struct buf json = {0};
+    struct world world;
+    world_start(&world, STR("v1"), STR("Pod"));
+    buf_append_str(&json, STR("{\"metadata\":{\"namespace\":\"n\",\"name\":\"a\",\"labels\":{"));
+    for (int i = 0; i < 300; i++)
+        buf_printf(&json, "%s\"l%d\":1", i > 0 ? "," : "", i);
+    buf_append_str(&json, STR("}},\"spec\":{}}"));
+    world_take(&world, buf_str(&json), false);
+    assert_int_equal(world.problems, 21);
+    check_text("the last", buf_str(&world.problem),
+               STR("Bad resource|Pod n/a|and 280 problems more"));
+    world_end(&world);
+}
+
 static void test_memory_of_an_object(void **state)
 {
     (void)state;
@@ -492,6 +510,7 @@ int main(void)
         cmocka_unit_test(test_sequences),
         cmocka_unit_test(test_problems),
         cmocka_unit_test(test_a_problem_is_told_once_a_version),
+        cmocka_unit_test(test_many_problems),
         cmocka_unit_test(test_memory_of_an_object),
         cmocka_unit_test(test_changes),
     };

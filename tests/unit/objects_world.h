@@ -46,6 +46,7 @@ static inline void world_on_problem(void *ctx, const struct datastore_problem *p
                STR_ARG(problem->message));
     assert_int_equal(problem->is_warning, strcmp(problem->what, "Questionable resource") == 0);
     assert_int_equal(problem->line, 0);
+    assert_true(problem->is_object);
 }
 
 /* `world` must stay where it is. */
