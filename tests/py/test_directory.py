@@ -470,6 +470,28 @@ def test_document_left_out(server, field, value, parts):
     server.expect_report("p.yaml", *parts)
 
 
+@pytest.mark.parametrize("field, value, parts", LEFT_OUT.values(), ids=LEFT_OUT)
+def test_document_that_hides_what_it_is(server, field, value, parts):
+    """It may be the policy that was there, so that one stays, as with a syntax error; the other document is in force as it is now."""
+    server.put("p.yaml", text(allow("GET"), allow("PUT")))
+    server.expect("GET", "PUT")
+    server.put("p.yaml", text(allow("HEAD", name="get")) + "---\n" + text(changed(allow("PUT"), field, value)))
+    server.expect("HEAD", "PUT")
+    server.expect_report("p.yaml", *parts)
+    server.put("p.yaml", text(allow("HEAD", name="get")))
+    server.expect("HEAD")
+
+
+def test_document_of_a_strange_kind(server):
+    """It was meant to be nothing of ours, so what left the file is gone."""
+    server.put("p.yaml", text(allow("GET"), allow("PUT")))
+    server.expect("GET", "PUT")
+    strange = {"apiVersion": "example.com/v1", "kind": "Gizmo", "metadata": {"name": "x"}}
+    server.put("p.yaml", text(allow("GET"), strange))
+    server.expect("GET")
+    server.expect_report("p.yaml", "Gizmo")
+
+
 UNKNOWN_FIELDS = {"spec.colour": "red", "spec.ingress[0].colour": "red", "colour": "red",
                   "metadata.colour": "red", "spec.ingress[0].http.colour": ["red"]}
 
