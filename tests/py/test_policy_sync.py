@@ -606,6 +606,14 @@ def test_stream_with_a_message_that_cannot_be_read(both, garbage):
     assert both.reasons(A, B) == NEW_ANSWERS
 
 
+def test_the_field_that_cannot_be_read_is_named(both):
+    """And not as if it were a number in the stream's order."""
+    both.sync(*OLD_WORLD)
+    both.stream.send(b"\x3a\x01\xff")
+    assert both.stream.over.wait(SECONDS)
+    assert wait_for(lambda: "does not decode (its field 7)" in both.sidecar.journal(), SECONDS)
+
+
 def test_garbage_before_the_first_in_sync(both):
     both.next_stream().send(barrier(), *OLD_WORLD, b"\xff", IN_SYNC)
     assert both.stream.over.wait(SECONDS)
