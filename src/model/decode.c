@@ -303,8 +303,7 @@ static bool is_unused(struct decoder *d, const struct field *root, struct str ki
     return false;
 }
 
-/* The kind is not there in this apiVersion: says what is wrong with which of the two. A kind that is like none of ours is somebody
- * else's, so that nothing of ours is missing. */
+/* Says which of the two is wrong. Of a kind that is like none of ours, nothing of ours is missing. */
 static void refuse_type(struct decoder *d, const struct field *root, const struct type *type)
 {
     struct str names[KIND_COUNT];

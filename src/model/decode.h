@@ -39,7 +39,7 @@ struct model_decoded {
     size_t count;
     struct model_problem *problems; /* in the arena, in the order of lines */
     size_t problem_count;
-    /* It holds something of which nobody knows which resource it was to be: without a kind, an apiVersion or a name, or with wrong ones. */
+    /* It holds something without a kind, an apiVersion or a name, or with wrong ones: nobody knows which resource that was to be. */
     bool is_partial;
 };
 
