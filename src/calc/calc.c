@@ -157,8 +157,8 @@ static void report_presence(struct calc *calc)
     else
         log_event(
             LOG_WARNING,
-            "No such workload: no Pod with an address and not exactly one WorkloadEndpoint of "
-            "that name; all requests are refused until there is",
+            "No such workload: no Pod that runs on a node with an address of its own, and not "
+            "exactly one WorkloadEndpoint, of that name; all requests are refused until there is",
             LOG_C("workload", calc->workload));
 }
 

@@ -99,6 +99,15 @@ static void write_metrics(struct buf *out, const struct admin *admin)
     write_process(out, admin);
 }
 
+static struct str readiness(const struct admin *admin)
+{
+    if (admin->ready)
+        return STR("ok\n");
+    return admin->snapshot != NULL && admin->snapshot->in_sync
+               ? STR("a policy is in force, but news of it would not come\n")
+               : STR("no policy in sync\n");
+}
+
 void admin_handle(void *ctx, struct str method, struct str path, struct http_response *response)
 {
     struct admin *admin = ctx;
@@ -109,7 +118,7 @@ void admin_handle(void *ctx, struct str method, struct str path, struct http_res
         buf_append_str(&response->body, STR("ok\n"));
     } else if (str_eq(path, STR("/readyz"))) {
         response->status = admin->ready ? 200 : 503;
-        buf_append_str(&response->body, admin->ready ? STR("ok\n") : STR("no policy in sync\n"));
+        buf_append_str(&response->body, readiness(admin));
     } else if (str_eq(path, STR("/terminate")) && str_eq(method, STR("HEAD"))) {
         response->status = 405; /* looking must not do */
     } else if (str_eq(path, STR("/terminate"))) {

@@ -1,6 +1,7 @@
 /* dikastes client: asks a server about one made-up request and says the verdict and why. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "authz/check_response.h"
 #include "base/ip.h"
@@ -92,14 +93,16 @@ static int print_answer(struct str response)
 
 static int ask(const struct client_options *o, uint64_t to_port, struct str principal)
 {
+    CLEANUP_ARENA struct arena arena = {0};
     CLEANUP_BUF struct buf request = {0};
     CLEANUP_BUF struct buf response = {0};
     CLEANUP_BUF struct buf message = {0};
     struct error err;
     enum grpc_code code;
     write_request(&request, o, to_port, principal);
-    if (!grpc_client_unary(str_from_c(o->dial), STR("/envoy.service.auth.v3.Authorization/Check"),
-                           buf_str(&request), CLIENT_TIMEOUT, &code, &response, &message, &err)) {
+    if (!grpc_client_unary(command_socket(&arena, o->dial),
+                           STR("/envoy.service.auth.v3.Authorization/Check"), buf_str(&request),
+                           CLIENT_TIMEOUT, &code, &response, &message, &err)) {
         fprintf(stderr, "dikastes client: %s\n", err.text);
         return EXIT_CANNOT_ASK;
     }
@@ -117,6 +120,13 @@ static bool check_ip(const char *option, const char *text, struct error *err)
     if (text == NULL || ip_parse_addr(str_from_c(text), &addr))
         return true;
     return error_set(err, "--%s: %s is not an IP address", option, quote(str_from_c(text)).text);
+}
+
+/* A piece of the caller's SPIFFE name. */
+static bool check_piece(const char *what, const char *text, struct error *err)
+{
+    return (text[0] != '\0' && strchr(text, '/') == NULL) ||
+           error_set(err, "%s: %s is empty or holds a \"/\"", what, quote(str_from_c(text)).text);
 }
 
 static bool check_options(const struct client_options *o, uint64_t *to_port, struct error *err)
@@ -166,7 +176,10 @@ int command_client(int first, int argc, char **argv)
     if (words != (o.plain_text ? 0 : 2))
         return command_usage_error("client",
                                    "say NAMESPACE and ACCOUNT of the caller, or --plain-text");
-    if (!check_options(&o, &to_port, &err))
+    if (!check_options(&o, &to_port, &err) ||
+        (!o.plain_text && (!check_piece("NAMESPACE", argv[first], &err) ||
+                           !check_piece("ACCOUNT", argv[first + 1], &err) ||
+                           !check_piece("--trust-domain", o.trust_domain, &err))))
         return command_usage_error("client", err.text);
     struct str principal = STR("");
     if (!o.plain_text)

@@ -31,6 +31,12 @@ static const char help_text[] =
     "  dikastes server -l /tmp/d.sock -d directory:FOLDER --workload default/web\n"
     "  dikastes client default customer -d /tmp/d.sock --method GET --path / --from-ip 10.0.0.1\n";
 
+struct str command_socket(struct arena *arena, const char *path)
+{
+    bool is_file_name = path[0] != '\0' && strpbrk(path, "/:") == NULL;
+    return is_file_name ? arena_printf(arena, "./%s", path) : str_from_c(path);
+}
+
 int command_usage_error(const char *command, const char *message)
 {
     char program[64];

@@ -43,12 +43,13 @@ static bool is_healthy(struct str response)
 
 static int ask(const char *dial, struct str method, const char *what)
 {
+    CLEANUP_ARENA struct arena arena = {0};
     CLEANUP_BUF struct buf response = {0};
     CLEANUP_BUF struct buf message = {0};
     struct error err;
     enum grpc_code code;
-    if (!grpc_client_unary(str_from_c(dial), method, STR(""), HEALTH_TIMEOUT, &code, &response,
-                           &message, &err)) {
+    if (!grpc_client_unary(command_socket(&arena, dial), method, STR(""), HEALTH_TIMEOUT, &code,
+                           &response, &message, &err)) {
         fprintf(stderr, "dikastes health: %s\n", err.text);
         return EXIT_CANNOT_ASK;
     }

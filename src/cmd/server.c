@@ -253,22 +253,27 @@ static void print_help(const struct option_spec *specs, size_t count)
          "Exit status: 0 stopped by a signal, 1 it could not start.");
 }
 
-static struct identity_domains split_domains(struct arena *arena, const char *list)
+/* Domains that no certificate can have would make everybody a stranger. */
+static bool split_domains(struct arena *arena, const char *list, struct identity_domains *domains,
+                          struct error *err)
 {
-    struct identity_domains domains = {0};
     struct str rest = str_from_c(list), domain;
     struct str *items = arena_array(arena, rest.len + 1, sizeof(*items));
-    while (rest.len > 0) {
-        str_cut(rest, ',', &domain, &rest);
-        if (domain.len > 0)
-            items[domains.count++] = domain;
+    bool more = true;
+    while (more) {
+        more = str_cut(rest, ',', &domain, &rest);
+        if (domain.len == 0 || str_find(domain, '/') < domain.len ||
+            str_find(domain, ' ') < domain.len)
+            return error_set(err,
+                             "--trust-domain: %s in %s is not a trust domain (like cluster.local)",
+                             quote(domain).text, quote(str_from_c(list)).text);
+        items[domains->count++] = domain;
     }
-    domains.items = items;
-    return domains;
+    domains->items = items;
+    return true;
 }
 
-static bool check_options(struct server_options *o, const struct identity_domains *domains,
-                          struct error *err)
+static bool check_options(struct server_options *o, struct error *err)
 {
     enum log_level level;
     enum log_format format;
@@ -280,8 +285,6 @@ static bool check_options(struct server_options *o, const struct identity_domain
         return error_set(err, "--log-format: %s is not logfmt or json",
                          quote(str_from_c(o->log_format)).text);
     log_set_format(format);
-    if (o->trust_domain != NULL && domains->count == 0)
-        return error_set(err, "--trust-domain: no domain given");
     if (!str_parse_uint(str_from_c(o->workers), WORKER_LIMIT, &o->worker_count) ||
         o->worker_count == 0)
         return error_set(err, "--workers: %s is not a number from 1 to %d",
@@ -335,8 +338,8 @@ int command_server(int first, int argc, char **argv)
         error_set(&err, "unexpected word %s", quote(str_from_c(argv[first])).text);
         return command_usage_error("server", err.text);
     }
-    s.domains = split_domains(&arena, o.trust_domain != NULL ? o.trust_domain : "");
-    if (!check_options(&o, &s.domains, &err))
+    if ((o.trust_domain != NULL && !split_domains(&arena, o.trust_domain, &s.domains, &err)) ||
+        !check_options(&o, &err))
         return command_usage_error("server", err.text);
     bool ok = run_server(&s, &o, &err);
     if (!ok)

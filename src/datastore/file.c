@@ -35,6 +35,7 @@ static void take_document(void *ctx, const struct doc_entry *entry)
         return;
     }
     struct model_decoded decoded = model_decoder_finish(reading->decoder, entry->root);
+    contents->is_partial = contents->is_partial || decoded.is_partial;
     for (size_t i = 0; i < decoded.problem_count; i++)
         datastore_report_resource(reading->sink, reading->file, decoded.problems[i].line,
                                   decoded.problems[i].warning, decoded.problems[i].message);

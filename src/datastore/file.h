@@ -12,7 +12,7 @@
 struct file_contents {
     struct model_resource **resources; /* the caller frees or passes on each, then the array */
     size_t count;
-    /* Some part of the text could not be read at all, so nobody knows which resources it holds. */
+    /* Some part of the text could not be read at all, or does not say which resource it is: so nobody knows what it holds. */
     bool is_partial;
 };
 

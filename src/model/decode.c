@@ -303,7 +303,7 @@ static bool is_unused(struct decoder *d, const struct field *root, struct str ki
     return false;
 }
 
-/* The kind is not there in this apiVersion: says what is wrong with which of the two. */
+/* Says which of the two is wrong. Of a kind that is like none of ours, nothing of ours is missing. */
 static void refuse_type(struct decoder *d, const struct field *root, const struct type *type)
 {
     struct str names[KIND_COUNT];
@@ -315,12 +315,14 @@ static void refuse_type(struct decoder *d, const struct field *root, const struc
     }
     struct field kind = field_get(root, STR("kind"));
     struct field api = field_get(root, STR("apiVersion"));
+    struct quoted like = field_suggest(FIELD_NAMES(names), type->kind);
+    bool was_partial = d->is_partial;
     if (versions.len > 0)
         decode_error(d, &api, "%s is not an apiVersion of the kind %.*s (expected %.*s)",
                      quote(type->api).text, STR_ARG(type->kind), STR_ARG(buf_str(&versions)));
     else
-        decode_error(d, &kind, "unknown kind %s%s", quote(type->kind).text,
-                     field_suggest(FIELD_NAMES(names), type->kind).text);
+        decode_error(d, &kind, "unknown kind %s%s", quote(type->kind).text, like.text);
+    d->is_partial = was_partial || versions.len > 0 || like.text[0] != '\0';
 }
 
 static void decode_any(struct decoder *d, const struct field *root, const struct type *outer);
@@ -388,7 +390,8 @@ static int compare_problems(const void *a, const void *b)
 /* What was found, moved into the caller's arena. */
 static struct model_decoded finish(struct decoder *d)
 {
-    struct model_decoded out = {.count = d->resource_count, .problem_count = d->problem_count};
+    struct model_decoded out = {
+        .count = d->resource_count, .problem_count = d->problem_count, .is_partial = d->is_partial};
     out.resources = arena_array(d->messages, out.count, sizeof(*out.resources));
     out.problems = arena_array(d->messages, out.problem_count, sizeof(*out.problems));
     if (out.count > 0)

@@ -39,6 +39,8 @@ struct model_decoded {
     size_t count;
     struct model_problem *problems; /* in the arena, in the order of lines */
     size_t problem_count;
+    /* It holds something without a kind, an apiVersion or a name, or with wrong ones: nobody knows which resource that was to be. */
+    bool is_partial;
 };
 
 struct model_decoded model_decode(struct arena *arena, const struct doc_node *document);

@@ -73,6 +73,7 @@ void decode_error(struct decoder *d, const struct field *at, const char *format,
     va_start(args, format);
     note(d, at, false, format, args);
     va_end(args);
+    d->is_partial = d->is_partial || d->resource == NULL;
 }
 
 void decode_warning(struct decoder *d, const struct field *at, const char *format, ...)

@@ -37,6 +37,7 @@ struct decoder {
     unsigned skipped; /* kinds of which it was already said that they are not used: a bit each */
     size_t taken;     /* items of the document that were decoded ahead of it */
     bool is_list;     /* the document is a list, as far as was seen */
+    bool is_partial;  /* see struct model_decoded */
 
     /* Of the resource being decoded; both NULL until its key is known. */
     struct model_resource *resource;

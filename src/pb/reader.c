@@ -107,14 +107,9 @@ static bool skip_group(struct pb_reader *r, uint32_t number)
 
 bool pb_next(struct pb_reader *r, struct pb_field *field)
 {
-    while (!r->failed && r->at < r->end) {
-        if (!read_tag(r, field))
-            return false;
-        if (field->wire != PB_GROUP)
-            return read_value(r, field);
-        skip_group(r, field->number);
-    }
-    return false;
+    if (r->failed || r->at == r->end || !read_tag(r, field))
+        return false;
+    return field->wire == PB_GROUP ? skip_group(r, field->number) : read_value(r, field);
 }
 
 struct str pb_bytes(struct pb_reader *r, const struct pb_field *field)

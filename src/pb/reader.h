@@ -12,8 +12,8 @@
  *
  * Fields that are not asked for are passed over without being looked into. What fails the reader: a truncated or
  * overlong varint, a length that leaves the message, field number 0, an unknown wire type, groups that do not
- * pair up or nest deeper than PB_GROUP_DEPTH, and a field that is asked for in another wire type than it has. Strings
- * are pointer + length and are not required to be UTF-8.
+ * pair up or nest deeper than PB_GROUP_DEPTH, and a field that is asked for in another wire type than it has, a group
+ * among them. Strings are pointer + length and are not required to be UTF-8.
  *
  * Source: the public protobuf documentation, "Encoding".
  */
@@ -40,7 +40,7 @@ struct pb_reader {
 
 struct pb_field {
     uint32_t number;
-    enum pb_wire wire; /* VARINT, FIXED64, BYTES or FIXED32: groups are passed over */
+    enum pb_wire wire; /* never GROUP_END; behind a GROUP the reader has passed over all of it */
     uint64_t value;    /* of VARINT, FIXED64, FIXED32 */
     struct str bytes;  /* of BYTES; within the message */
 };

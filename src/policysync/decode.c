@@ -390,7 +390,9 @@ bool psync_decode(struct arena *arena, struct str bytes, struct psync_message *m
         if (f.number == 15)
             message->sequence_number = pb_varint(&r, &f);
         else if (kind != PSYNC_IGNORED && !decode_payload(arena, kind, pb_bytes(&r, &f), message))
-            return error_set(err, "message %u of the Policy Sync stream does not decode", f.number);
+            return error_set(err,
+                             "a message of the Policy Sync stream does not decode (its field %u)",
+                             f.number);
     }
     if (r.failed)
         return error_set(err, "a message of the Policy Sync stream does not decode");

@@ -15,6 +15,7 @@ import pytest
 import protos
 import scenario
 import server as servers
+from policy_sync_server import IN_SYNC, NodeAgent
 
 STAGED = servers._object("StagedNetworkPolicy", "lock-down", "bank", api="projectcalico.org/v3", spec={
     "order": 1, "selector": "app == 'web'", "types": ["Ingress"],
@@ -127,8 +128,20 @@ def test_probes(prepared):
     prepared.start("/nowhere/agent")
     assert servers.wait_for(prepared.socket.exists)
     assert prepared.http("/healthz")[0] == 200
-    assert prepared.http("/readyz")[0] == 503
+    assert prepared.http("/readyz") == (503, "no policy in sync\n")
     assert prepared.metric("dikastes_ready") == 0
+
+
+def test_not_ready_with_a_policy_in_force(prepared):
+    """The agent went away: the probe's answer does not say that there is no policy."""
+    agent = NodeAgent("127.0.0.1:0")
+    agent.opening = [IN_SYNC]
+    agent.start()
+    prepared.start(f"127.0.0.1:{agent.port}")
+    assert servers.wait_for(lambda: prepared.socket.exists() and prepared.http("/readyz") == (200, "ok\n"))
+    agent.stop()
+    assert servers.wait_for(
+        lambda: prepared.http("/readyz") == (503, "a policy is in force, but news of it would not come\n"))
 
 
 def test_ready(server):

@@ -470,6 +470,28 @@ def test_document_left_out(server, field, value, parts):
     server.expect_report("p.yaml", *parts)
 
 
+@pytest.mark.parametrize("field, value, parts", LEFT_OUT.values(), ids=LEFT_OUT)
+def test_document_that_hides_what_it_is(server, field, value, parts):
+    """It may be the policy that was there, so that one stays, as with a syntax error; the other document is in force as it is now."""
+    server.put("p.yaml", text(allow("GET"), allow("PUT")))
+    server.expect("GET", "PUT")
+    server.put("p.yaml", text(allow("HEAD", name="get")) + "---\n" + text(changed(allow("PUT"), field, value)))
+    server.expect("HEAD", "PUT")
+    server.expect_report("p.yaml", *parts)
+    server.put("p.yaml", text(allow("HEAD", name="get")))
+    server.expect("HEAD")
+
+
+def test_document_of_a_strange_kind(server):
+    """It was meant to be nothing of ours, so what left the file is gone."""
+    server.put("p.yaml", text(allow("GET"), allow("PUT")))
+    server.expect("GET", "PUT")
+    strange = {"apiVersion": "example.com/v1", "kind": "Gizmo", "metadata": {"name": "x"}}
+    server.put("p.yaml", text(allow("GET"), strange))
+    server.expect("GET")
+    server.expect_report("p.yaml", "Gizmo")
+
+
 UNKNOWN_FIELDS = {"spec.colour": "red", "spec.ingress[0].colour": "red", "colour": "red",
                   "metadata.colour": "red", "spec.ingress[0].http.colour": ["red"]}
 
@@ -780,6 +802,30 @@ def test_missing_workload(prepared, refused):
 @pytest.mark.parametrize("workload", ["bank", "bank/", "/web-0", "bank/web-0/eth0", "", "/"])
 def test_bad_workload(prepared, refused, workload):
     refused(arguments(prepared.socket, prepared.resources, workload), "--workload", workload)
+
+
+@pytest.mark.parametrize("domains", ["", "a,", ",a", "spiffe://a", "a, b"])
+def test_bad_trust_domain(prepared, refused, domains):
+    refused([*arguments(prepared.socket, prepared.resources), "--trust-domain", domains],
+            "--trust-domain", f'"{domains}"')
+
+
+@pytest.mark.parametrize("words, name", [
+    (["", "web"], "NAMESPACE"), (["a/b", "web"], "NAMESPACE"), (["bank", ""], "ACCOUNT"), (["bank", "a/b"], "ACCOUNT"),
+    (["bank", "web", "--trust-domain", ""], "--trust-domain")])
+def test_caller_without_a_spiffe_name(prepared, refused, words, name):
+    """The client would ask about a stranger."""
+    refused(["client", "-d", str(prepared.socket), *words], name)
+
+
+@pytest.mark.parametrize("question", [["health", "readiness"], ["client", "--plain-text", "--method", "GET"]], ids=["health", "client"])
+def test_socket_named_by_its_file_alone(server, question):
+    """As `server -l` takes it; there is no such thing as a host without a port."""
+    server.put("p.yaml", text(allow("GET")))
+    server.expect("GET")
+    done = subprocess.run([str(DIKASTES), *question, "-d", server.socket.name], capture_output=True, text=True, timeout=20,
+                          cwd=server.socket.parent)
+    assert done.returncode == 0, done
 
 
 def test_bad_log_format(prepared, refused):

@@ -606,6 +606,23 @@ def test_stream_with_a_message_that_cannot_be_read(both, garbage):
     assert both.reasons(A, B) == NEW_ANSWERS
 
 
+def test_the_field_that_cannot_be_read_is_named(both):
+    """And not as if it were a number in the stream's order."""
+    both.sync(*OLD_WORLD)
+    both.stream.send(b"\x3a\x01\xff")
+    assert both.stream.over.wait(SECONDS)
+    assert wait_for(lambda: "does not decode (its field 7)" in both.sidecar.journal(), SECONDS)
+
+
+def test_a_group_in_place_of_a_rule_s_net_makes_the_policy_malformed(both):
+    """Passed over, it would leave a rule that allows everybody."""
+    rule = b"\x0a\x05allow" + b"\x23\x24"  # action, and src_net (4) as a group with nothing in it
+    identity = b"\x12\x01p\x22\x13GlobalNetworkPolicy"
+    update = b"\x0a" + bytes([len(identity)]) + identity + b"\x12" + bytes([len(rule) + 2, 0x0a, len(rule)]) + rule
+    both.sync(endpoint(tier(P)), b"\x3a" + bytes([len(update)]) + update)
+    assert both.reasons(A) == ["malformed_policy"]
+
+
 def test_garbage_before_the_first_in_sync(both):
     both.next_stream().send(barrier(), *OLD_WORLD, b"\xff", IN_SYNC)
     assert both.stream.over.wait(SECONDS)

@@ -79,9 +79,9 @@ static void test_strictness(void **state)
         {"wire type 7", STR_INIT("\x0f\x01"), -1},
         {"second field is bad", STR_INIT("\x08\x01\x0f"), -1},
         {"two fields", STR_INIT("\x08\x01\x12\x01x"), 2},
-        {"group", STR_INIT("\x0b\x0c"), 0},
-        {"group, then a field", STR_INIT("\x0b\x10\x01\x1a\x01x\x0c\x08\x01"), 1},
-        {"group in a group", STR_INIT("\x0b\x13\x14\x0c"), 0},
+        {"group", STR_INIT("\x0b\x0c"), 1},
+        {"group, then a field", STR_INIT("\x0b\x10\x01\x1a\x01x\x0c\x08\x01"), 2},
+        {"group in a group", STR_INIT("\x0b\x13\x14\x0c"), 1},
         {"group without an end", STR_INIT("\x0b"), -1},
         {"inner group without an end", STR_INIT("\x0b\x13\x0c"), -1},
         {"groups that cross", STR_INIT("\x0b\x13\x0c\x14"), -1},
@@ -90,7 +90,7 @@ static void test_strictness(void **state)
         {"bad field in a group", STR_INIT("\x0b\x10\x0c"), -1},
         {"bytes that leave in a group", STR_INIT("\x0b\x12\x05\x0c"), -1},
         {"field number 0 in a group", STR_INIT("\x0b\x00\x01\x0c"), -1},
-        {"bytes that look like an end", STR_INIT("\x0b\x12\x01\x0c\x0c"), 0},
+        {"bytes that look like an end", STR_INIT("\x0b\x12\x01\x0c\x0c"), 1},
     };
     for (size_t i = 0; i < COUNT(cases); i++)
         check_number(cases[i].name, count_fields(cases[i].message), cases[i].fields);
@@ -104,7 +104,7 @@ static void test_group_depth(void **state)
         size_t depth;
         int fields;
     } cases[] = {
-        {"as deep as allowed", PB_GROUP_DEPTH, 1},
+        {"as deep as allowed", PB_GROUP_DEPTH, 2},
         {"one deeper", PB_GROUP_DEPTH + 1, -1},
         {"much deeper", 100000, -1},
     };
@@ -147,6 +147,7 @@ static void test_wrong_type(void **state)
          STR_INIT("\x0d"
                   "1234"),
          false, false},
+        {"group", STR_INIT("\x0b\x08\x07\x0c"), false, false},
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
         struct pb_field f;
