@@ -61,8 +61,8 @@ static void write_request(struct buf *out, const struct client_options *o, uint6
     if (!o->tcp) {
         size_t request = pb_begin(out, 4);
         size_t http = pb_begin(out, 2);
-        pb_write_bytes(out, 2, str_from_c(o->method));
-        pb_write_bytes(out, 4, str_from_c(o->path));
+        pb_write_bytes(out, 2, str_from_c(o->method != NULL ? o->method : "GET"));
+        pb_write_bytes(out, 4, str_from_c(o->path != NULL ? o->path : "/"));
         pb_end(out, http);
         pb_end(out, request);
     }
@@ -133,6 +133,8 @@ static bool check_options(const struct client_options *o, uint64_t *to_port, str
 {
     if (!check_ip("from-ip", o->from_ip, err) || !check_ip("to-ip", o->to_ip, err))
         return false;
+    if (o->tcp && (o->method != NULL || o->path != NULL))
+        return error_set(err, "--tcp goes with neither --method nor --path");
     if (o->to_port != NULL && o->to_ip == NULL)
         return error_set(err, "--to-port needs --to-ip");
     *to_port = 0;
@@ -144,8 +146,7 @@ static bool check_options(const struct client_options *o, uint64_t *to_port, str
 
 int command_client(int first, int argc, char **argv)
 {
-    struct client_options o = {
-        .dial = DEFAULT_SOCKET, .method = "GET", .path = "/", .trust_domain = "cluster.local"};
+    struct client_options o = {.dial = DEFAULT_SOCKET, .trust_domain = "cluster.local"};
     const struct option_spec specs[] = {
         {'d', "dial", "PATH", "socket of the server (default: " DEFAULT_SOCKET ")", &o.dial, NULL},
         {0, "method", "METHOD", "HTTP method (default: GET)", &o.method, NULL},

@@ -47,12 +47,13 @@ static bool check_workload(const char *workload, struct error *err)
 
 bool policy_source_check(const char *target, const char *workload, struct error *err)
 {
+    struct error problem;
     if (is_directory(target) && strlen(target) == directory_prefix.len)
         return error_set(err, "--dial: directory: without a path");
     if (is_directory(target) || is_cluster(target))
         return check_workload(workload, err);
-    if (!grpc_target_check(str_from_c(target), err))
-        return error_prefix(err, "--dial");
+    if (!grpc_target_check(str_from_c(target), &problem))
+        return error_set(err, "--dial: %s; or directory:PATH, or kubernetes:", problem.text);
     return workload == NULL || error_set(err, "--workload goes with directory: and kubernetes: "
                                               "only; a node agent knows who asks");
 }

@@ -143,6 +143,18 @@ static void read_icmp(struct decoder *d, const struct field *rule, struct str ke
 /* The marks in a method (RFC 9110, "token"). */
 #define METHOD_MARKS "!#$%&'*+-.^_`|~"
 
+/* All letters that it has. */
+static bool is_lower_case(struct str method)
+{
+    bool has_letter = false;
+    for (size_t i = 0; i < method.len; i++) {
+        if (method.ptr[i] >= 'A' && method.ptr[i] <= 'Z')
+            return false;
+        has_letter |= method.ptr[i] >= 'a' && method.ptr[i] <= 'z';
+    }
+    return has_letter;
+}
+
 static void read_methods(struct decoder *d, const struct field *http, struct model_strings *out)
 {
     struct field f = field_get(http, STR("methods"));
@@ -158,6 +170,11 @@ static void read_methods(struct decoder *d, const struct field *http, struct mod
             decode_error(d, &item, "%s is not an HTTP method", quote(*method).text);
         else if (map_set(&seen, *method, method) != NULL)
             decode_error(d, &item, "%s is listed twice", quote(*method).text);
+        else if (is_lower_case(*method))
+            decode_warning(d, &item,
+                           "%s is not the method that requests have: those of HTTP are in "
+                           "capital letters",
+                           quote(*method).text);
         out->count++;
     }
 }
@@ -208,20 +225,17 @@ static void read_paths(struct decoder *d, const struct field *http, struct model
     }
 }
 
-static void read_http(struct decoder *d, const struct field *rule, const struct rule_side *side,
+static void read_http(struct decoder *d, const struct field *f, const struct rule_side *side,
                       struct model_rule *out)
 {
-    struct field f = field_get(rule, STR("http"));
-    if (!field_map_of(d, &f, FIELD_NAMES(http_fields)))
+    if (!field_map_of(d, f, FIELD_NAMES(http_fields)))
         return;
-    read_methods(d, &f, &out->methods);
-    read_paths(d, &f, out);
+    read_methods(d, f, &out->methods);
+    read_paths(d, f, out);
     if (side->egress)
-        decode_error(d, &f, "only ingress rules can look at HTTP");
+        decode_error(d, f, "only ingress rules can look at HTTP");
     if (out->protocol.present && out->protocol.number != PROTOCOL_TCP)
-        decode_error(d, &f, "needs protocol TCP, or none");
-    if (out->action != MODEL_ALLOW)
-        decode_warning(d, &f, "on a rule that does not Allow; Calico's own API refuses this");
+        decode_error(d, f, "needs protocol TCP, or none");
 }
 
 static void read_annotations(struct decoder *d, const struct field *rule, struct labels *out)
@@ -320,9 +334,10 @@ static void read_rule(struct decoder *d, const struct field *f, const struct rul
     struct field action = field_get(f, STR("action"));
     struct field protocol = field_get(f, STR("protocol"));
     struct field not_protocol = field_get(f, STR("notProtocol"));
+    struct field http = field_get(f, STR("http"));
     size_t index = MODEL_DENY;
-    if (field_require(d, &action))
-        field_enum(d, &action, FIELD_NAMES(actions), &index);
+    bool action_bad =
+        !field_require(d, &action) || !field_enum(d, &action, FIELD_NAMES(actions), &index);
     out->action = (enum model_action)index;
     read_ip_version(d, f, &out->ip_version);
     bool protocol_bad = !value_protocol(d, &protocol, &out->protocol) && field_is_set(&protocol);
@@ -331,7 +346,9 @@ static void read_rule(struct decoder *d, const struct field *f, const struct rul
     read_icmp(d, f, STR("notICMP"), &out->not_icmp);
     read_entity(d, f, STR("source"), side, &out->source);
     read_entity(d, f, STR("destination"), side, &out->destination);
-    read_http(d, f, side, out);
+    read_http(d, &http, side, out);
+    if (field_is_set(&http) && !action_bad && out->action != MODEL_ALLOW)
+        decode_warning(d, &http, "on a rule that does not Allow; Calico's own API refuses this");
     read_annotations(d, f, &out->annotations);
     /* With a protocol that could not be read, what follows would only repeat the complaint. */
     if (!protocol_bad) {

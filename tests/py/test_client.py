@@ -43,3 +43,13 @@ def test_a_reason_is_a_word_or_is_not_shown(tmp_path, reason, shown):
         done = subprocess.run([DIKASTES, "client", "--plain-text", "-d", socket], capture_output=True, timeout=30,
                               check=False)
     assert (done.returncode, done.stdout.decode()) == (3, f"denied: code 7{shown}\n")
+
+
+@pytest.mark.parametrize("words, culprit", [
+    (["", "web"], "NAMESPACE"), (["a/b", "web"], "NAMESPACE"), (["bank", ""], "ACCOUNT"), (["bank", "a/b"], "ACCOUNT"),
+    (["bank", "web", "--trust-domain", ""], "--trust-domain"),
+    (["bank", "web", "--tcp", "--path", "/a"], "--path"), (["bank", "web", "--method", "PUT", "--tcp"], "--method")])
+def test_question_that_would_be_another(tmp_path, words, culprit):
+    """About a stranger, who has no SPIFFE name; about a connection without what was asked for."""
+    done = subprocess.run([DIKASTES, "client", "-d", tmp_path / "d.sock", *words], capture_output=True, timeout=30, check=False)
+    assert done.returncode == 1 and culprit in done.stderr.decode().splitlines()[0]

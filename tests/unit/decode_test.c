@@ -332,6 +332,12 @@ static void test_good_rules(void **state)
         {GNP("ingress: [{action: Deny, http: {methods: [GET]}}]"),
          "GlobalNetworkPolicy p tier=default in\n  < deny methods=GET\n2? GlobalNetworkPolicy p: "
          "spec.ingress[0].http: on a rule that does not Allow; Calico's own API refuses this\n"},
+        {RULE("http: {methods: [get, M-SEARCH]}"),
+         "GlobalNetworkPolicy p tier=default in\n  < allow methods=get,M-SEARCH\n3? "
+         "GlobalNetworkPolicy "
+         "p: spec.ingress[0].http.methods[0]: \"get\" is not the method that requests have: those "
+         "of "
+         "HTTP are in capital letters\n"},
         {RULE("sorce: {}"),
          "GlobalNetworkPolicy p tier=default in\n  < allow\n3? GlobalNetworkPolicy p: "
          "spec.ingress[0].sorce: unknown field (did you mean source?)\n"},
