@@ -302,8 +302,10 @@ static void list_policies(struct arena *arena, const struct label_group *group,
     to->tiers = arena_array(arena, count, sizeof(*to->tiers));
     for (size_t i = 0; i < count; i++) {
         const struct policy *policy = policies[i];
-        if (i == 0 || policy->tier != policies[i - 1]->tier)
+        if (i == 0 || policy->tier != policies[i - 1]->tier) {
             to->tiers[to->tier_count++] = start_tier(policy->tier, ingress, egress);
+            tiers_tell_missing(policy->tier);
+        }
         struct psync_tier *tier = &to->tiers[to->tier_count - 1];
         if (policy->resource->policy.applies_ingress) {
             *ingress++ = policy_id(&policy->resource->key);

@@ -3,6 +3,8 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "base/log.h"
+
 /* ---- tiers ---- */
 
 /* What a tier is when no resource says anything. */
@@ -24,6 +26,7 @@ static void set_default(struct tier *tier)
 static void set_from_resource(struct tier *tier, const struct model_resource *resource)
 {
     tier->has_resource = tier->exists = true;
+    tier->was_missing_told = false;
     tier->is_broken = resource->broken.len > 0;
     tier->has_order = resource->tier.has_order;
     tier->order = resource->tier.order;
@@ -41,6 +44,17 @@ struct tier *tiers_use(struct tiers *tiers, struct str name)
     set_default(tier);
     map_set(&tiers->by_name, tier->name, tier);
     return tier;
+}
+
+void tiers_tell_missing(struct tier *tier)
+{
+    if (tier->exists || tier->was_missing_told)
+        return;
+    tier->was_missing_told = true;
+    log_event(LOG_WARNING,
+              "There is no such tier: its policies are asked after those of all others, and what "
+              "they do not allow is denied",
+              LOG_STR("tier", tier->name));
 }
 
 void tiers_release(struct tiers *tiers, struct tier *tier)

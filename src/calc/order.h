@@ -18,6 +18,7 @@ struct tier {
     bool has_order;
     double order;
     bool default_pass;
+    bool was_missing_told;
     struct list policies; /* struct policy: those that name it */
     char text[];
 };
@@ -36,6 +37,9 @@ struct tier *tiers_set(struct tiers *tiers, struct str name, const struct model_
 struct tier *tiers_use(struct tiers *tiers, struct str name);
 /* Frees it if nobody names it any more. */
 void tiers_release(struct tiers *tiers, struct tier *tier);
+
+/* Whoever names a tier may have meant another: one that is not there is told of in the log, once. */
+void tiers_tell_missing(struct tier *tier);
 
 /* <0, 0, >0: which is evaluated first. The policies are of one tier. */
 int order_compare_tiers(const struct tier *a, const struct tier *b);

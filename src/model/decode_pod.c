@@ -230,8 +230,8 @@ void decode_pod(struct decoder *d, const struct field *root)
                                                        : MODEL_LIVE;
     if (endpoint->presence == MODEL_LIVE) {
         endpoint->nets = arena_array(&r->arena, addresses.count, sizeof(*addresses.items));
-        endpoint->net_count = addresses.count;
-        memcpy(endpoint->nets, addresses.items, addresses.count * sizeof(*addresses.items));
+        for (size_t i = 0; i < addresses.count; i++)
+            endpoint->nets[endpoint->net_count++] = addresses.items[i];
     }
     mem_cleanup_free(&addresses.items);
 }

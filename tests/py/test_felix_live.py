@@ -259,3 +259,21 @@ def test_stop(node, signals):
         client.expect(lambda each: each.code is not None, "the end of the stream")
     assert not node.socket("web").exists()
     assert node.lines("Stopping")
+
+
+# ---- what it wonders at ----------------------------------------------------------------------------
+
+
+def test_tier_that_is_not_there(node):
+    """Perhaps another was meant: told once, and once more when it was there and is gone."""
+    policy = {"tier": "nosuch", "ingress": [{"action": "Pass"}]}
+    world = {**WORLD, "GlobalNetworkPolicy a": policy}
+    node.put_world(world)
+    node.mount("web", WEB)
+    run(node, "--policy-sync-prefix", node.prefix).expect_log("There is no such tier", tier="nosuch", level="warning")
+    with Client(node.socket("web")) as client:
+        for changes in {"GlobalNetworkPolicy b": policy}, {"Tier nosuch": {"order": 1}}, {"Tier nosuch": None}:
+            world = merged(world, changes)
+            node.put_world(world)
+            client.expect_in_sync().expect_state(told(world, WEB))
+    assert len(node.lines("There is no such tier")) == 2
