@@ -72,11 +72,10 @@ static bool is_path_malformed(const struct walk *w, const struct authz_rule *rul
 static enum outcome walk_rules(struct walk *w, const struct authz_policy *policy)
 {
     w->context.policy = policy;
-    for (size_t i = 0; i < policy->rule_count; i++) {
+    enum match match;
+    for (size_t i = match_next_rule(&w->context, 0, &match); i < policy->rule_count;
+         i = match_next_rule(&w->context, i + 1, &match)) {
         const struct authz_rule *rule = &policy->rules[i];
-        enum match match = match_rule(&w->context, rule);
-        if (match == MATCH_FALSE)
-            continue;
         w->verdict.rule = (int)i;
         if (match == MATCH_MISSING_SET && rule->action == AUTHZ_LOG && is_path_malformed(w, rule))
             match = MATCH_MALFORMED_PATH;

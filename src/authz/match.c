@@ -333,7 +333,9 @@ static enum match match_paths(const struct match_context *c, const struct authz_
 
 /* ---- rules ---- */
 
-enum match match_rule(const struct match_context *c, const struct authz_rule *rule)
+/* False if any part is false; else what the parts do not know, a missing set first, then a malformed path, then the first other
+ * unknown; else true. */
+static enum match match_rule(const struct match_context *c, const struct authz_rule *rule)
 {
     struct side src = source_of(c, rule), dst = destination_of(c, rule);
     enum match sum = MATCH_TRUE;
@@ -350,4 +352,15 @@ enum match match_rule(const struct match_context *c, const struct authz_rule *ru
            add_part(&sum, match_namespace(c, dst)) && add_part(&sum, match_methods(c, rule)) &&
            add_part(&sum, match_paths(c, rule)));
     return sum;
+}
+
+size_t match_next_rule(const struct match_context *c, size_t start, enum match *match)
+{
+    const struct authz_policy *policy = c->policy;
+    for (size_t i = start; i < policy->rule_count; i++) {
+        *match = match_rule(c, &policy->rules[i]);
+        if (*match != MATCH_FALSE)
+            return i;
+    }
+    return policy->rule_count;
 }
