@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 
+import in_force
 import shape
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -142,6 +143,12 @@ def measure(arguments, folder):
         sidecars = Sidecars(arguments.build / "bench" / "sidecars", prefix, names)
         result["join_s"] = (sidecars.line("in_sync")[0] - began) / 1e9
         result["changes"] = measure_changes(agent, sidecars, world, arguments.changes)
+        # One of them a real one, beside all others.
+        sidecars.stop()
+        sidecars = Sidecars(arguments.build / "bench" / "sidecars", prefix, names[1:])
+        sidecars.line("in_sync")
+        result["in_force"] = in_force.measure(arguments.build / "bin" / "dikastes", prefix / "mount" / names[0] / "socket",
+                                              world.write_switch, arguments.changes)
         result["resident_later_mib"] = agent.resident_mib()
         result["most_mib"] = agent.most_mib()
         return result
@@ -165,6 +172,8 @@ def main():
     for kind, figures in result["changes"].items():
         print(f"{kind}: {figures['median_ms']:.1f} ms to the last sidecar (worst {figures['worst_ms']:.1f}), "
               f"CPU {figures['cpu_ms']:.1f} ms")
+    print(f"policy changed, to the first verdict of a dikastes by it: {result['in_force']['median_ms']:.1f} ms "
+          f"(worst {result['in_force']['worst_ms']:.1f})")
     return 0
 
 

@@ -75,6 +75,11 @@ class Shape:
             self.put(f"policy-{index}", "projectcalico.org/v3", "NetworkPolicy",
                      {"name": f"policy-{index}", "namespace": f"namespace-{pod // PODS_A_NAMESPACE}"}, spec=spec)
 
+    def write_switch(self, action):
+        """A policy before all others, which does this to every request of the first local pod's application."""
+        self.put("switch", "projectcalico.org/v3", "GlobalNetworkPolicy", {"name": "switch"},
+                 spec={"order": 0, "selector": "app == 'app-0'", "types": ["Ingress"], "ingress": [{"action": action}]})
+
 
 class Directory(Shape):
     """Each resource a file."""

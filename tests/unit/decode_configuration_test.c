@@ -55,89 +55,86 @@ static void test_settings(void **state)
 }
 
 /* Each breaks the resource; the other settings are kept. */
+static const struct {
+    const char *field, *problem;
+} bad_settings[] = {
+    {"policySyncPathPrefix: var/run",
+     "policySyncPathPrefix: \"var/run\" is not an absolute path of at most 4095 bytes"},
+    {"policySyncPathPrefix: [/a]", "policySyncPathPrefix: expected a string, found a list"},
+    {"logSeverityScreen: Warn",
+     "logSeverityScreen: \"Warn\" is none of Trace, Debug, Info, Warning, Error, Fatal"},
+    {"logSeverityScreen: none",
+     "logSeverityScreen: \"none\" is none of Trace, Debug, Info, Warning, Error, Fatal"},
+    {"healthEnabled: 'true'", "healthEnabled: expected true or false, found the string \"true\""},
+    {"healthEnabled: 1", "healthEnabled: expected true or false, found the number `1`"},
+    {"healthHost: a b", "healthHost: \"a b\" is not the name or address of a host"},
+    {"healthHost: a23456789.123456789.123456789.123456789.123456789.123456789.12345",
+     "healthHost: \"a23456789.123456789.123456789.123456789.123456789.123456789.12345\" is "
+     "not the name or address of a host"},
+    {"healthPort: 65536", "healthPort: \"65536\" is not a port (0 to 65535)"},
+    {"healthPort: -1", "healthPort: \"-1\" is not a port (0 to 65535)"},
+    {"healthPort: '9099'", "healthPort: expected a whole number, found the string \"9099\""},
+    {"prometheusMetricsEnabled: 'yes'",
+     "prometheusMetricsEnabled: expected true or false, found the string \"yes\""},
+    {"prometheusMetricsHost: 'a/b'",
+     "prometheusMetricsHost: \"a/b\" is not the name or address of a host"},
+    {"prometheusMetricsPort: 100000",
+     "prometheusMetricsPort: \"100000\" is not a port (0 to 65535)"},
+    {"prometheusMetricsPort: 9091.5",
+     "prometheusMetricsPort: expected a whole number, found the number `9091.5`"},
+    {"interfacePrefix: 'cali,'",
+     "interfacePrefix: \"cali,\" is no list of prefixes (each at most 15 letters, digits, _ "
+     "and -, commas between them)"},
+    {"interfacePrefix: abcdefghijklmnop",
+     "interfacePrefix: \"abcdefghijklmnop\" is no list of prefixes (each at most 15 letters, "
+     "digits, _ and -, commas between them)"},
+    {"workloadSourceSpoofing: any", "workloadSourceSpoofing: \"any\" is none of Disabled, Any"},
+    {"routeRefreshInterval: '90'",
+     "routeRefreshInterval: \"90\" is not a duration (expected like 90s or 1m30s)"},
+    {"routeRefreshInterval: 90",
+     "routeRefreshInterval: expected a string, found the number `90` (quote it to make it a "
+     "string)"},
+    {"routeRefreshInterval: -5s",
+     "routeRefreshInterval: \"-5s\" is not a duration (expected like 90s or 1m30s)"},
+    {"nftablesRefreshInterval: 5 s",
+     "nftablesRefreshInterval: \"5 s\" is not a duration (expected like 90s or 1m30s)"},
+    {"netlinkTimeout: 1.2.3s",
+     "netlinkTimeout: \"1.2.3s\" is not a duration (expected like 90s or 1m30s)"},
+    {"netlinkTimeout: s", "netlinkTimeout: \"s\" is not a duration (expected like 90s or 1m30s)"},
+    {"netlinkTimeout: 5d", "netlinkTimeout: \"5d\" is not a duration (expected like 90s or 1m30s)"},
+    {"nftablesMode: true",
+     "nftablesMode: expected a string, found the boolean `true` (quote it to make it a "
+     "string)"},
+    {"natPortRange: 1.5",
+     "natPortRange: expected a string, found the number `1.5` (quote it to make it a string)"},
+    {"kubeNodePortRanges: 1", "kubeNodePortRanges: expected a list, found the number `1`"},
+    {"bpfLogFilters: []", "bpfLogFilters: expected a map, found a list"},
+    {"failsafeInboundHostPorts: none",
+     "failsafeInboundHostPorts: expected a list, found the string \"none\""},
+    {"failsafeInboundHostPorts: [22]",
+     "failsafeInboundHostPorts[0]: expected a map, found the number `22`"},
+    {"failsafeInboundHostPorts: [{protocol: TCP}]", "failsafeInboundHostPorts[0].port: missing"},
+    {"failsafeOutboundHostPorts: [{port: 65536}]",
+     "failsafeOutboundHostPorts[0].port: 65536 is not between 0 and 65535"},
+    {"failsafeOutboundHostPorts: [{port: 1, protocol: ICMP}]",
+     "failsafeOutboundHostPorts[0].protocol: \"ICMP\" is none of TCP, UDP, SCTP"},
+    {"failsafeOutboundHostPorts: [{port: 1, net: 10.0.0.0/33}]",
+     "failsafeOutboundHostPorts[0].net: \"10.0.0.0/33\" is not a CIDR (expected like "
+     "10.0.0.0/8 or 2001:db8::/32)"},
+    {"nodeSelector: has(x)",
+     "nodeSelector: may not stand here: the name says that it is for all nodes"},
+};
+
 static void test_bad_settings(void **state)
 {
     (void)state;
-    static const struct {
-        const char *field, *problem;
-    } examples[] = {
-        {"policySyncPathPrefix: var/run",
-         "policySyncPathPrefix: \"var/run\" is not an absolute path of at most 4095 bytes"},
-        {"policySyncPathPrefix: [/a]", "policySyncPathPrefix: expected a string, found a list"},
-        {"logSeverityScreen: Warn",
-         "logSeverityScreen: \"Warn\" is none of Trace, Debug, Info, Warning, Error, Fatal"},
-        {"logSeverityScreen: none",
-         "logSeverityScreen: \"none\" is none of Trace, Debug, Info, Warning, Error, Fatal"},
-        {"healthEnabled: 'true'",
-         "healthEnabled: expected true or false, found the string \"true\""},
-        {"healthEnabled: 1", "healthEnabled: expected true or false, found the number `1`"},
-        {"healthHost: a b", "healthHost: \"a b\" is not the name or address of a host"},
-        {"healthHost: a23456789.123456789.123456789.123456789.123456789.123456789.12345",
-         "healthHost: \"a23456789.123456789.123456789.123456789.123456789.123456789.12345\" is "
-         "not the name or address of a host"},
-        {"healthPort: 65536", "healthPort: \"65536\" is not a port (0 to 65535)"},
-        {"healthPort: -1", "healthPort: \"-1\" is not a port (0 to 65535)"},
-        {"healthPort: '9099'", "healthPort: expected a whole number, found the string \"9099\""},
-        {"prometheusMetricsEnabled: 'yes'",
-         "prometheusMetricsEnabled: expected true or false, found the string \"yes\""},
-        {"prometheusMetricsHost: 'a/b'",
-         "prometheusMetricsHost: \"a/b\" is not the name or address of a host"},
-        {"prometheusMetricsPort: 100000",
-         "prometheusMetricsPort: \"100000\" is not a port (0 to 65535)"},
-        {"prometheusMetricsPort: 9091.5",
-         "prometheusMetricsPort: expected a whole number, found the number `9091.5`"},
-        {"interfacePrefix: 'cali,'",
-         "interfacePrefix: \"cali,\" is no list of prefixes (each at most 15 letters, digits, _ "
-         "and -, commas between them)"},
-        {"interfacePrefix: abcdefghijklmnop",
-         "interfacePrefix: \"abcdefghijklmnop\" is no list of prefixes (each at most 15 letters, "
-         "digits, _ and -, commas between them)"},
-        {"workloadSourceSpoofing: any", "workloadSourceSpoofing: \"any\" is none of Disabled, Any"},
-        {"routeRefreshInterval: '90'",
-         "routeRefreshInterval: \"90\" is not a duration (expected like 90s or 1m30s)"},
-        {"routeRefreshInterval: 90",
-         "routeRefreshInterval: expected a string, found the number `90` (quote it to make it a "
-         "string)"},
-        {"routeRefreshInterval: -5s",
-         "routeRefreshInterval: \"-5s\" is not a duration (expected like 90s or 1m30s)"},
-        {"nftablesRefreshInterval: 5 s",
-         "nftablesRefreshInterval: \"5 s\" is not a duration (expected like 90s or 1m30s)"},
-        {"netlinkTimeout: 1.2.3s",
-         "netlinkTimeout: \"1.2.3s\" is not a duration (expected like 90s or 1m30s)"},
-        {"netlinkTimeout: s",
-         "netlinkTimeout: \"s\" is not a duration (expected like 90s or 1m30s)"},
-        {"netlinkTimeout: 5d",
-         "netlinkTimeout: \"5d\" is not a duration (expected like 90s or 1m30s)"},
-        {"nftablesMode: true",
-         "nftablesMode: expected a string, found the boolean `true` (quote it to make it a "
-         "string)"},
-        {"natPortRange: 1.5",
-         "natPortRange: expected a string, found the number `1.5` (quote it to make it a string)"},
-        {"kubeNodePortRanges: 1", "kubeNodePortRanges: expected a list, found the number `1`"},
-        {"bpfLogFilters: []", "bpfLogFilters: expected a map, found a list"},
-        {"failsafeInboundHostPorts: none",
-         "failsafeInboundHostPorts: expected a list, found the string \"none\""},
-        {"failsafeInboundHostPorts: [22]",
-         "failsafeInboundHostPorts[0]: expected a map, found the number `22`"},
-        {"failsafeInboundHostPorts: [{protocol: TCP}]",
-         "failsafeInboundHostPorts[0].port: missing"},
-        {"failsafeOutboundHostPorts: [{port: 65536}]",
-         "failsafeOutboundHostPorts[0].port: 65536 is not between 0 and 65535"},
-        {"failsafeOutboundHostPorts: [{port: 1, protocol: ICMP}]",
-         "failsafeOutboundHostPorts[0].protocol: \"ICMP\" is none of TCP, UDP, SCTP"},
-        {"failsafeOutboundHostPorts: [{port: 1, net: 10.0.0.0/33}]",
-         "failsafeOutboundHostPorts[0].net: \"10.0.0.0/33\" is not a CIDR (expected like "
-         "10.0.0.0/8 or 2001:db8::/32)"},
-        {"nodeSelector: has(x)",
-         "nodeSelector: may not stand here: the name says that it is for all nodes"},
-    };
-    for (size_t i = 0; i < sizeof(examples) / sizeof(examples[0]); i++) {
+    for (size_t i = 0; i < sizeof(bad_settings) / sizeof(bad_settings[0]); i++) {
         CLEANUP_BUF struct buf text = {0}, expected = {0};
-        buf_printf(&text, FELIX("ipForwarding: Enabled,\n%s") "%c", examples[i].field, 0);
+        buf_printf(&text, FELIX("ipForwarding: Enabled,\n%s") "%c", bad_settings[i].field, 0);
         buf_printf(&expected,
                    "FelixConfiguration default BROKEN settings=ipForwarding:Enabled\n3: "
                    "FelixConfiguration default: spec.%s\n%c",
-                   examples[i].problem, 0);
+                   bad_settings[i].problem, 0);
         assert_decoded(text.data, expected.data);
     }
     CLEANUP_BUF struct buf text = {0};
